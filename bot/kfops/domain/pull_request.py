@@ -1,0 +1,131 @@
+"""The forge's nouns, as Kfops means them: parsed once at the edge, frozen afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody on the forge. `id` is what counts; a login can be renamed and taken by another."""
+
+    id: int
+    login: str
+    is_human: bool = True
+
+
+class Permission(IntEnum):
+    """A role on the repository, ordered. UNKNOWN is what an API error leaves: it allows nothing."""
+
+    UNKNOWN = -1
+    NONE = 0
+    READ = 1
+    TRIAGE = 2
+    WRITE = 3
+    MAINTAIN = 4
+    ADMIN = 5
+
+
+@dataclass(frozen=True)
+class Repository:
+    id: int
+    full_name: str
+    default_branch: str
+    private: bool = False
+    html_url: str = ""
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request as the forge showed it at one moment."""
+
+    number: int
+    title: str
+    author: Actor
+    is_open: bool
+    is_draft: bool
+    is_merged: bool
+    head_sha: str
+    head_ref: str
+    head_repository_id: int | None  # None: the fork was deleted
+    base_ref: str
+    base_sha: str
+    mergeable: bool | None  # None: the forge is still working it out
+    labels: tuple[str, ...] = ()
+    html_url: str = ""
+    merge_sha: str | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the last `pull_request` delivery said of a pull request (trust rule R7)."""
+
+    head_sha: str
+    base_sha: str
+    base_ref: str
+    head_repository_id: int | None
+    sender: Actor
+    received_at: datetime
+
+
+class ReviewState(StrEnum):
+    APPROVED = "approved"
+    CHANGES_REQUESTED = "changes_requested"
+    COMMENTED = "commented"
+    DISMISSED = "dismissed"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Review:
+    reviewer: Actor
+    state: ReviewState
+    commit_sha: str
+    submitted_at: datetime | None
+
+
+class CheckState(StrEnum):
+    SUCCESS = "success"
+    PENDING = "pending"
+    FAILURE = "failure"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A required check and how it stands at one commit; MISSING: nobody reported it yet."""
+
+    name: str
+    state: CheckState
+
+
+@dataclass(frozen=True)
+class Comment:
+    id: int
+    author: Actor
+    body: str
+    created_at: datetime
+    updated_at: datetime
+    pull_request: int | None = None
+
+
+@dataclass(frozen=True)
+class Merged:
+    sha: str
+
+
+@dataclass(frozen=True)
+class MergeRefused:
+    """The forge said no. `is_final` when asking again cannot help without a person."""
+
+    reason: str
+    is_final: bool
+
+
+class Reaction(StrEnum):
+    EYES = "eyes"
+    ROCKET = "rocket"
+    CONFUSED = "confused"
+    THUMBS_DOWN = "-1"
