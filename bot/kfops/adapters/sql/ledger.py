@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from kfops.adapters.sql.audit import SqlAudit
+from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.inbox import SqlInbox
+from kfops.adapters.sql.records import SqlLocks, SqlRecords
+from kfops.adapters.sql.steering import SqlSteering
+from kfops.adapters.sql.work import SqlWork
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class SqlLedger(SqlInbox, SqlWork, SqlSteering, SqlRecords, SqlLocks, SqlAudit):
+    """The ledger on SQLAlchemy: SQLite on one machine, PostgreSQL for several replicas."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Database(url))
+
+    def migrate(self) -> None:
+        """Bring the schema up to this release; safe to run from several replicas."""
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.database.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self.database.close()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from kfops.adapters.sql import tables as t
+from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.inbox import head_of
+from kfops.adapters.sql.work import read_operations
+from kfops.domain.operation import Kind, Operation, Signal, SignalKind
+from kfops.domain.pull_request import Head
+
+o = t.operations.c
+
+
+class SqlSteering:
+    """How operations see and steer one another: rows that the target reads at its next step."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def operation(self, operation_id: int) -> Operation | None:
+        with self.database.read() as connection:
+            return next(iter(read_operations(connection, o.id == operation_id)), None)
+
+    def open_operations(
+        self, repository_id: int, pull_request: int | None = None, kinds: frozenset[Kind] = frozenset()
+    ) -> tuple[Operation, ...]:
+        where = [o.repository_id == repository_id, o.ended_at.is_(None)]
+        if pull_request is not None:
+            where.append(o.pull_request == pull_request)
+        if kinds:
+            where.append(o.kind.in_([kind.value for kind in kinds]))
+        with self.database.read() as connection:
+            return read_operations(connection, *where)
+
+    def request_cancel(self, operation_id: int, by: str, now: datetime) -> None:
+        with self.database.write() as connection:
+            connection.execute(
+                sa.update(t.operations)
+                .where(o.id == operation_id, o.ended_at.is_(None), o.cancel_by.is_(None))
+                .values(cancel_by=by, due_at=now)
+            )
+
+    def signal(self, operation_id: int, signal: Signal) -> None:
+        with self.database.write() as connection:
+            connection.execute(
+                sa.insert(t.signals).values(
+                    operation_id=operation_id,
+                    kind=signal.kind.value,
+                    by=signal.by,
+                    reason=signal.reason,
+                    at=signal.at,
+                )
+            )
+            connection.execute(
+                sa.update(t.operations)
+                .where(o.id == operation_id, o.ended_at.is_(None))
+                .values(due_at=signal.at)
+            )
+
+    def signals(self, operation_id: int) -> tuple[Signal, ...]:
+        s = t.signals.c
+        with self.database.read() as connection:
+            rows = connection.execute(
+                sa.select(t.signals).where(s.operation_id == operation_id).order_by(s.id)
+            )
+            return tuple(Signal(SignalKind(row.kind), row.by, row.reason, row.at) for row in rows)
+
+    def head(self, repository_id: int, pull_request: int) -> Head | None:
+        with self.database.read() as connection:
+            return head_of(connection, repository_id, pull_request)
+
+    def pin(self, operation: Operation, head: Head) -> None:
+        pins = {
+            "head_sha": head.head_sha,
+            "base_sha": head.base_sha,
+            "base_ref": head.base_ref,
+            "head_repository_id": head.head_repository_id,
+        }
+        command_id = sa.select(o.command_id).where(o.id == operation.id).scalar_subquery()
+        with self.database.write() as connection:
+            connection.execute(sa.update(t.commands).where(t.commands.c.id == command_id).values(**pins))

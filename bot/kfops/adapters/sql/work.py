@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from kfops.adapters.sql import tables as t
+from kfops.adapters.sql.database import Database
+from kfops.domain.operation import EffectRecord, EffectState, Kind, Operation, Outcome, Subject
+from kfops.domain.pull_request import Actor
+from kfops.ports.ledger import Fenced, Saved
+
+o = t.operations.c
+JOINED = sa.join(t.operations, t.commands, o.command_id == t.commands.c.id)
+COLUMNS: list[sa.ColumnElement[Any]] = [
+    *t.operations.c,
+    *(
+        column.label(f"c_{column.name}")
+        for column in t.commands.c
+        if column.name not in {"id", "repository_id", "pull_request"}
+    ),
+]
+
+
+class SqlWork:
+    """The reconciler's side: claim with a lease and a fence, save, and the two halves of an effect."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def claim(self, owner: str, now: datetime, lease: timedelta) -> Operation | None:
+        earlier, before = t.operations.alias("earlier"), t.operations.alias("before")
+        due = (
+            sa.select(o.id, o.fence)
+            .where(
+                o.ended_at.is_(None),
+                o.due_at <= now,
+                sa.or_(o.lease_until.is_(None), o.lease_until < now),
+                ~sa.exists().where(
+                    earlier.c.serial_key == o.serial_key, earlier.c.ended_at.is_(None), earlier.c.id < o.id
+                ),
+                ~sa.exists().where(before.c.id == o.after, before.c.ended_at.is_(None)),
+            )
+            .order_by(o.due_at, o.id)
+            .limit(1)
+        )
+        if not self.database.is_sqlite:
+            due = due.with_for_update(skip_locked=True)
+        with self.database.write() as connection:
+            found = connection.execute(due).one_or_none()
+            if found is None:
+                return None
+            connection.execute(
+                sa.update(t.operations)
+                .where(o.id == found.id)
+                .values(owner=owner, lease_until=now + lease, fence=found.fence + 1)
+            )
+            return read_operations(connection, o.id == found.id)[0]
+
+    def renew(self, operation: Operation, now: datetime, lease: timedelta) -> None:
+        with self.database.write() as connection:
+            self._fenced(connection, operation, lease_until=now + lease)
+
+    def save(self, operation: Operation, saved: Saved) -> None:
+        with self.database.write() as connection:
+            self._fenced(
+                connection,
+                operation,
+                phase=saved.phase,
+                facts=dict(saved.facts),
+                due_at=saved.due_at,
+                failures=saved.failures,
+                outcome=saved.outcome.value if saved.outcome else None,
+                reason_code=saved.reason_code,
+                ended_at=saved.ended_at,
+                owner=None,
+                lease_until=None,
+            )
+
+    def effect_about(self, operation: Operation, name: str, now: datetime) -> bool:
+        with self.database.write() as connection:
+            self._fenced(connection, operation)
+            return not self.database.insert_or_ignore(
+                connection,
+                t.effects,
+                operation_id=operation.id,
+                name=name,
+                state=EffectState.ABOUT.value,
+                identity="",
+                at=now,
+            )
+
+    def effect_done(self, operation: Operation, name: str, identity: str, now: datetime) -> None:
+        with self.database.write() as connection:
+            self._fenced(connection, operation)
+            connection.execute(
+                sa.update(t.effects)
+                .where(t.effects.c.operation_id == operation.id, t.effects.c.name == name)
+                .values(state=EffectState.DONE.value, identity=identity, at=now)
+            )
+
+    def told(self, operation: Operation, digest: str, now: datetime) -> None:
+        with self.database.write() as connection:
+            self._fenced(connection, operation, told_digest=digest, told_at=now)
+
+    def next_due(self) -> datetime | None:
+        with self.database.read() as connection:
+            return connection.execute(
+                sa.select(sa.func.min(o.due_at)).where(o.ended_at.is_(None))
+            ).scalar_one()
+
+    def _fenced(self, connection: Connection, operation: Operation, **values: Any) -> None:
+        """Write only while the fence is ours. The fence itself is written, so that the row is locked."""
+        written = connection.execute(
+            sa.update(t.operations)
+            .where(o.id == operation.id, o.fence == operation.fence, o.owner.is_not(None))
+            .values(fence=operation.fence, **values)
+        )
+        if written.rowcount != 1:
+            raise Fenced(f"operation {operation.id} was taken over (fence {operation.fence})")
+
+
+def read_operations(connection: Connection, *where: sa.ColumnElement[bool]) -> tuple[Operation, ...]:
+    rows = connection.execute(sa.select(*COLUMNS).select_from(JOINED).where(*where).order_by(o.id)).all()
+    effects = _effects(connection, [row.id for row in rows])
+    return tuple(_operation(row, effects.get(row.id, {})) for row in rows)
+
+
+def _effects(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, EffectRecord]]:
+    found: dict[int, dict[str, EffectRecord]] = {}
+    for row in connection.execute(sa.select(t.effects).where(t.effects.c.operation_id.in_(list(ids)))):
+        found.setdefault(row.operation_id, {})[row.name] = EffectRecord(
+            row.name, EffectState(row.state), row.identity
+        )
+    return found
+
+
+def _operation(row: Any, effects: dict[str, EffectRecord]) -> Operation:
+    return Operation(
+        id=row.id,
+        kind=Kind(row.kind),
+        subject=Subject(
+            repository_id=row.repository_id,
+            pull_request=row.pull_request,
+            comment_id=row.c_comment_id,
+            index=row.c_idx,
+            command=row.c_command,
+            author=Actor(row.c_author_id, row.c_author_login, row.c_author_is_human),
+            body_hash=row.c_body_hash,
+            received_at=row.c_received_at,
+            head_sha=row.c_head_sha,
+            base_sha=row.c_base_sha,
+            base_ref=row.c_base_ref,
+            head_repository_id=row.c_head_repository_id,
+            is_late=row.c_is_late,
+            is_recovered=row.c_is_recovered,
+        ),
+        serial_key=row.serial_key,
+        phase=row.phase,
+        facts=row.facts,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        after=row.after,
+        failures=row.failures,
+        fence=row.fence,
+        cancel_by=row.cancel_by,
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        reason_code=row.reason_code,
+        ended_at=row.ended_at,
+        told_digest=row.told_digest,
+        told_at=row.told_at,
+        effects=effects,
+    )

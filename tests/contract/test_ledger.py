@@ -1,0 +1,146 @@
+"""The ledger's promises, on every database that can be had here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kfops.adapters.sql.ledger import SqlLedger
+from kfops.domain.operation import Kind, Operation, Outcome, Signal, SignalKind, Subject
+from kfops.domain.pull_request import Actor, Head
+from kfops.domain.record import Lock
+from kfops.ports.ledger import Arrival, Fenced, NewOperation, Saved
+
+NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
+ANN = Actor(1, "ann")
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.migrate()
+    yield ledger
+    ledger.close()
+
+
+def command(comment: int, index: int = 0, key: str = "run:7:1") -> NewOperation:
+    subject = Subject(7, 1, comment, index, {"name": "build_run"}, ANN, "hash", NOW)
+    return NewOperation(subject, Kind.BUILD_RUN, key)
+
+
+def arrival(delivery: str, *operations: NewOperation, head: Head | None = None) -> Arrival:
+    return Arrival(delivery, "issue_comment", "d", NOW, 7, "ann/churn", "main", None, 1, head, operations)
+
+
+def end(operation: Operation, now: datetime = NOW) -> Saved:
+    return Saved("ended", {}, now, outcome=Outcome.SUCCEEDED, reason_code="done", ended_at=now)
+
+
+def claim(ledger: SqlLedger, now: datetime = NOW) -> Operation:
+    operation = ledger.claim("worker", now, LEASE)
+    assert operation is not None
+    return operation
+
+
+def test_r2_a_delivery_and_its_command_are_one_transaction_and_a_repeat_changes_nothing(ledger):
+    ledger.accept([arrival("a", command(1)), arrival("a", command(1)), arrival("b", command(1))])
+
+    assert [op.subject.comment_id for op in ledger.open_operations(7)] == [1]
+
+
+def test_r7_a_command_pins_the_head_that_the_ledger_knew_when_it_arrived(ledger):
+    ledger.accept([arrival("late", command(1))])
+    head = Head("b" * 40, "a" * 40, "main", 7, ANN, NOW)
+    ledger.accept([arrival("push", head=head)])
+    ledger.accept([arrival("c", command(2))])
+
+    late, pinned = ledger.open_operations(7)
+    assert (late.subject.head_sha, late.subject.is_late) == (None, True)
+    assert (pinned.subject.head_sha, pinned.subject.is_late) == ("b" * 40, False)
+
+
+def test_one_serial_key_is_worked_on_in_order_of_arrival(ledger):
+    ledger.accept([arrival("a", command(1)), arrival("b", command(2)), arrival("c", command(3, key="run:7:2"))])
+
+    first, other = claim(ledger), claim(ledger)
+    assert [first.subject.comment_id, other.subject.comment_id] == [1, 3]
+    assert ledger.claim("worker", NOW, LEASE) is None
+    ledger.save(first, end(first))
+    assert claim(ledger).subject.comment_id == 2
+
+
+def test_a_later_command_of_one_comment_waits_for_the_earlier_one(ledger):
+    ledger.accept([arrival("a", command(1, 0, "x"), command(1, 1, "y"))])
+
+    first = claim(ledger)
+    assert ledger.claim("worker", NOW, LEASE) is None
+    ledger.save(first, end(first))
+    assert claim(ledger).after == first.id
+
+
+def test_r14_a_worker_paused_past_its_lease_can_write_nothing_any_more(ledger):
+    ledger.accept([arrival("a", command(1))])
+    paused = claim(ledger)
+    later = NOW + LEASE + timedelta(seconds=1)
+    taken = claim(ledger, later)
+
+    assert taken.fence == paused.fence + 1
+    for write in (
+        lambda: ledger.save(paused, end(paused)),
+        lambda: ledger.effect_about(paused, "comment", later),
+        lambda: ledger.effect_done(paused, "comment", "1", later),
+        lambda: ledger.renew(paused, later, LEASE),
+    ):
+        with pytest.raises(Fenced):
+            write()
+    ledger.save(taken, end(taken))
+
+
+def test_an_effect_says_about_to_before_it_is_done(ledger):
+    ledger.accept([arrival("a", command(1))])
+    operation = claim(ledger)
+
+    assert ledger.effect_about(operation, "comment", NOW) is False
+    assert ledger.effect_about(operation, "comment", NOW) is True
+    assert ledger.operation(operation.id).identity("comment") is None
+    ledger.effect_done(operation, "comment", "42", NOW)
+    assert ledger.operation(operation.id).identity("comment") == "42"
+
+
+def test_signals_and_cancel_make_their_target_due(ledger):
+    ledger.accept([arrival("a", command(1))])
+    operation = claim(ledger)
+    ledger.save(operation, Saved("follow", {"a": 1}, NOW + timedelta(hours=1)))
+    assert ledger.claim("worker", NOW, LEASE) is None
+
+    ledger.signal(operation.id, Signal(SignalKind.PAUSE, "ann", "", NOW))
+    assert claim(ledger).facts == {"a": 1}
+    assert [signal.kind for signal in ledger.signals(operation.id)] == [SignalKind.PAUSE]
+    ledger.request_cancel(operation.id, "ann", NOW)
+    assert ledger.operation(operation.id).cancel_by == "ann"
+
+
+def test_r14_a_lock_is_owned_compared_and_deleted(ledger):
+    mine = Lock("env:7:production", "operation:1", "", NOW, NOW + LEASE, 1)
+    theirs = Lock("env:7:production", "operation:2", "", NOW, NOW + LEASE, 2)
+
+    assert ledger.acquire(mine) == mine
+    assert ledger.acquire(theirs) == mine
+    assert not ledger.release(theirs.key, theirs.holder)
+    assert ledger.release(mine.key, mine.holder)
+    assert ledger.acquire(theirs) == theirs
+    late = Lock("env:7:production", "operation:3", "", NOW + 2 * LEASE, None, 3)
+    assert ledger.acquire(late) == late
+
+
+def test_the_audit_trail_is_a_chain(ledger):
+    for action in ("deploy", "merge"):
+        ledger.append(7, 1, NOW, "ann", action, {"sha": "a"})
+
+    assert [entry.action for entry in ledger.trail(7)] == ["deploy", "merge"]
+    assert ledger.verify(7) is None
+    with ledger.database.write() as connection:
+        connection.exec_driver_sql("UPDATE audit SET actor = 'eve' WHERE sequence = 1")
+    assert ledger.verify(7) == "entry 1 was changed after it was written"
