@@ -1,0 +1,98 @@
+"""The rungs before any user: ready, the endpoint check, the golden set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from kfops.domain.canary_facts import (
+    ArmCounts,
+    CheckResult,
+    Failure,
+    FailureKind,
+    GoldenResult,
+    Observation,
+    Readiness,
+)
+from kfops.domain.rollout import Phase, Reason, Rollout
+from kfops.rules.rollout.moves import move, promote, take_back
+
+
+def prepare(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
+    if isinstance(observation.champion_before, ArmCounts):
+        rollout = replace(rollout, champion_before=observation.champion_before)
+    if rollout.paused_at is not None:
+        return rollout
+    if observation.readiness is Readiness.READY:
+        waited = (now - rollout.started_at).total_seconds()
+        return move(
+            rollout, Phase.CHECK, now, f"The candidate is ready after {waited:.1f} s; checking it alone."
+        )
+    if now - rollout.since < rollout.plan.ready_deadline:
+        return rollout
+    failure = observation.readiness
+    if not isinstance(failure, Failure):
+        failure = Failure(FailureKind.NEVER_READY)
+    deadline = rollout.plan.ready_deadline.total_seconds()
+    sentence = f"The candidate was not ready within {deadline:.0f} s: {failure.kind.replace('_', ' ')}. {failure.message}"
+    return take_back(rollout, now, Reason(failure.kind.value), sentence.strip(), failure=failure)
+
+
+def check(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
+    if rollout.paused_at is not None:
+        return rollout
+    result = observation.check
+    if not isinstance(result, CheckResult):
+        return _or_give_up(rollout, now, Reason.CHECK_IMPOSSIBLE, "The endpoint check could not be made")
+    rollout = replace(rollout, check=result)
+    if result.fault is None:
+        return move(rollout, Phase.GOLDEN, now, "The endpoint check passed; comparing on the golden set.")
+    reason = Reason(f"check_{result.fault}")
+    return take_back(
+        rollout, now, reason, f"The endpoint check failed on its {_FAULTS[reason]}: {result.message}"
+    )
+
+
+def golden(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
+    if rollout.paused_at is not None:
+        return rollout
+    result = observation.golden
+    if not isinstance(result, GoldenResult):
+        return _or_give_up(rollout, now, Reason.GOLDEN_IMPOSSIBLE, "The golden set could not be scored")
+    rollout = replace(rollout, golden=result)
+    told = _golden_sentence(result)
+    if result.is_worse:
+        return take_back(rollout, now, Reason.GOLDEN_WORSE, f"{told} No user has seen it.")
+    if rollout.plan.is_first:
+        return promote(
+            rollout, now, Reason.FIRST, f"{told} Nothing serves yet: all traffic goes to the candidate."
+        )
+    share = rollout.plan.steps[0]
+    return move(rollout, Phase.SHIFT, now, f"{told} Shifting {share} % of traffic.", step=0, weight=share)
+
+
+_FAULTS = {
+    Reason.CHECK_STATUS: "status",
+    Reason.CHECK_SHAPE: "shape",
+    Reason.CHECK_NOT_FINITE: "numbers, which are not all finite",
+    Reason.CHECK_SLOW: "time limit",
+    Reason.CHECK_SKEW: "values: what is served differs from what was trained",
+}
+
+
+def _or_give_up(rollout: Rollout, now: datetime, reason: Reason, what: str) -> Rollout:
+    """What cannot be known within the deadline is no reason to let users try it."""
+    deadline = rollout.plan.ready_deadline
+    if now - rollout.since < deadline:
+        return rollout
+    return take_back(rollout, now, reason, f"{what} within {deadline.total_seconds():.0f} s.")
+
+
+def _golden_sentence(result: GoldenResult) -> str:
+    if result.rows == 0:
+        return f"No golden set: {result.message or 'the run kept no held-out rows'}."
+    word = "worse" if result.is_worse else "not worse"
+    candidate = "" if result.candidate is None else f" {result.candidate:.4g}"
+    champion = "" if result.champion is None else f" against {result.champion:.4g}"
+    told = f"On {result.rows} held-out rows the candidate is {word}: {result.metric}{candidate}{champion}."
+    return f"{told} {result.message}".strip()

@@ -1,0 +1,71 @@
+"""What a rollout wants of the world: how the backend shall look, which facts, and when to look again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from kfops.domain.rollout import Counting, Need, Phase, Rollout, Verdict, Wish
+from kfops.rules.rollout.table import CAN_PROMOTE, NEEDS
+
+_SOON = timedelta(seconds=0.1)
+_WAITING = timedelta(seconds=1)
+_MERGING = timedelta(seconds=5)
+
+
+def wish(rollout: Rollout) -> Wish:
+    """How the backend shall look now. Going back, the candidate stays until no user can be on it any more."""
+    match rollout.phase:
+        case Phase.FINISH | Phase.DONE:
+            return Wish(100, candidate_present=True, promote_candidate=True)
+        case Phase.ABORT:
+            return Wish(0, candidate_present=not rollout.plan.is_first)
+        case Phase.RESTORE | Phase.ROLLED_BACK:
+            return Wish(0, candidate_present=False)
+        case _:
+            return Wish(rollout.weight, candidate_present=True)
+
+
+def needs(rollout: Rollout) -> frozenset[Need]:
+    """The facts that the next `advance` can use. The gates are read only where the answer matters."""
+    wanted = NEEDS[rollout.phase]
+    if rollout.phase is Phase.SHADOW and rollout.replay is not None:
+        wanted -= {Need.REPLAY}
+    if rollout.phase in CAN_PROMOTE and _is_about_to_promote(rollout):
+        wanted |= {Need.GATES}
+    return wanted
+
+
+def look_again(rollout: Rollout, now: datetime) -> timedelta:
+    """How long to wait before the next look; zero when it is over. Shortest where users are at risk."""
+    at_risk = rollout.plan.look_every
+    match rollout.phase:
+        case Phase.DONE | Phase.ROLLED_BACK:
+            return timedelta()
+        case Phase.ABORT | Phase.RESTORE | Phase.SHIFT | Phase.PROMOTE | Phase.FINISH:
+            # A backend that does not follow within its time is not asked ten times a second for an hour.
+            return _SOON if now - rollout.since < 10 * _WAITING else min(at_risk * 2, _WAITING)
+        case Phase.PREPARE | Phase.CHECK | Phase.GOLDEN:
+            return _WAITING / 4
+        case Phase.HOLD | Phase.ASK | Phase.SHADOW | Phase.WATCH:
+            return at_risk
+        case Phase.MERGE:
+            return min(_MERGING, 10 * at_risk)
+
+
+def counting(rollout: Rollout) -> Counting | None:
+    """What `Observation.counts` shall hold now; None while nothing is counted."""
+    if not rollout.steps or rollout.steps[-1].ended is not None:
+        return None
+    step, plan = rollout.steps[-1], rollout.plan
+    bound = step.slow_after_ms
+    if bound is None or step.slow_since is None:
+        return Counting(step.began, None, None, None)
+    allowed = max(bound * plan.max_latency_ratio, bound + plan.latency_floor_ms)
+    return Counting(step.began, step.slow_since, bound, allowed)
+
+
+def _is_about_to_promote(rollout: Rollout) -> bool:
+    if rollout.promote_by is not None or rollout.phase is Phase.SHADOW:
+        return True
+    at_last = rollout.step == len(rollout.plan.steps) - 1
+    return rollout.phase is Phase.HOLD and at_last and rollout.verdict is Verdict.PROMOTE
