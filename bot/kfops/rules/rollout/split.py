@@ -11,7 +11,7 @@ from kfops.rules.rollout.measure import has_seen_requests, is_counted, look, new
 from kfops.rules.rollout.moves import close_step, move, promote, take_back
 from kfops.rules.rollout.words import evidence_numbers, evidence_sentence, replay_sentence
 from kfops.rules.verdict import log_e_candidate_wrong, may_climb, reaches
-from kfops.rules.verdict.judge import PROMOTE_AT
+from kfops.rules.verdict.evidence import PROMOTE_AT
 
 
 def shift(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:

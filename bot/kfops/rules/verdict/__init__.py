@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kfops.rules.verdict.counting import absorb, add
-from kfops.rules.verdict.judge import judge, may_climb, reaches, total, verdict_of
+from kfops.rules.verdict.evidence import judge, may_climb, reaches, total, verdict_of
 from kfops.rules.verdict.paired import log_e_candidate_wrong, population_stability
 from kfops.rules.verdict.share import log_e_mismatch, log_e_share
 from kfops.rules.verdict.two_arms import log_e_above, log_e_values

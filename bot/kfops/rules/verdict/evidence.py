@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from math import log
+from typing import Any
 
 from kfops.domain.canary_facts import ArmCounts, Counts
 from kfops.domain.rollout import Evidence, Reason, RolloutPlan, Step, Verdict
@@ -42,10 +43,17 @@ def judge(step: Step, earlier: tuple[Step, ...], plan: RolloutPlan, before: ArmC
         return _judge_watch(counts, earlier, plan)
     c, s = counts.candidate, counts.champion
     share = step.share / 100
+    seen = [step.counts for step in earlier if step.counts is not None]
+    beliefs = error_beliefs(
+        sum(c.candidate.errors for c in seen),
+        sum(c.candidate.requests for c in seen),
+        sum(c.champion.errors for c in seen) + (before.errors if before else 0),
+        sum(c.champion.requests for c in seen) + (before.requests if before else 0),
+    )
     bad, good = log_e_values(
         Arms(min(c.errors, c.requests), c.requests, min(s.errors, s.requests), s.requests),
         plan.max_error_increase,
-        error_beliefs(earlier, before),
+        beliefs,
     )
     slow_bad, slow_good = judge_slow(counts, earlier, before)
     return Evidence(
@@ -65,14 +73,12 @@ def judge_slow(
     c, s = counts.candidate, counts.champion
     if not (c.timed and s.timed):
         return None, None
-    champion = sum(step.counts.champion.timed for step in earlier if step.counts) + (
-        before.requests if before else 0
+    seen = [step.counts for step in earlier if step.counts is not None]
+    beliefs = slow_beliefs(
+        sum(c.candidate.slow for c in seen),
+        sum(c.candidate.timed for c in seen),
+        sum(c.champion.timed for c in seen) + (before.requests if before else 0),
     )
-    seen = min(_TRUST * champion, _TRUSTED_REQUESTS)
-    slow = sum(step.counts.candidate.slow for step in earlier if step.counts)
-    timed = sum(step.counts.candidate.timed for step in earlier if step.counts)
-    k_c, n_c = _discounted(slow, timed)
-    beliefs = Beliefs(k_c, n_c, _SLOW_SHARE * seen, seen)
     bad, good = log_e_values(Arms(min(c.slow, c.timed), c.timed, min(s.slow, s.timed), s.timed), 0.0, beliefs)
     return float(bad), float(good)
 
@@ -117,20 +123,23 @@ def reaches(log_e: float | None, level: float) -> bool:
     return log_e is not None and log_e >= level
 
 
-def error_beliefs(earlier: tuple[Step, ...], before: ArmCounts | None) -> Beliefs:
-    """What is known of both arms' error rates before the step begins."""
-    seen = [step.counts for step in earlier if step.counts is not None]
-    k_s, n_s = _discounted(
-        sum(c.champion.errors for c in seen) + (before.errors if before else 0),
-        sum(c.champion.requests for c in seen) + (before.requests if before else 0),
-    )
-    k_c, n_c = _discounted(sum(c.candidate.errors for c in seen), sum(c.candidate.requests for c in seen))
+def error_beliefs(k_c: Any, n_c: Any, k_s: Any, n_s: Any) -> Beliefs:
+    """What errors of earlier requests let one expect of either arm's."""
+    return Beliefs(*_discounted(k_c, n_c), *_discounted(k_s, n_s))
+
+
+def slow_beliefs(slow_c: Any, timed_c: Any, timed_s: Any) -> Beliefs:
+    """Likewise of slow answers. The champion's share of them is known before any is counted."""
+    k_c, n_c = _discounted(slow_c, timed_c)
+    k_s, n_s = _discounted(_SLOW_SHARE * timed_s, timed_s)
     return Beliefs(k_c, n_c, k_s, n_s)
 
 
-def _discounted(k: float, n: float) -> tuple[float, float]:
-    factor = min(_TRUST, _TRUSTED_REQUESTS / n) if n else 0.0
-    return factor * min(k, n), factor * n
+def _discounted(k: Any, n: Any) -> tuple[Any, Any]:
+    import numpy as np
+
+    factor = np.minimum(_TRUST, _TRUSTED_REQUESTS / np.maximum(n, 1))
+    return factor * np.minimum(k, n), factor * n
 
 
 def _judge_watch(counts: Counts, earlier: tuple[Step, ...], plan: RolloutPlan) -> Evidence:
