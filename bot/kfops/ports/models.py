@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -21,12 +22,15 @@ class RunRecord:
 
     `operation` is the identity of the effect: recording it again finds what the first call made, however far that
     came. `artifacts` maps to files, or a directory for `Artifact.MODEL`, which must be there. `tags` are the run's
-    evidence (git_commit, pr, repository_id, data_digest, …); parameters are shown as text, metrics must be finite.
+    evidence (git_commit, pr, repository_id, data_digest, …), set on the tracked run and on the version; parameters
+    are shown as text, metrics that are not finite are left out. The moments are aware.
     """
 
     model: str
     operation: str
     name: str
+    started_at: datetime
+    ended_at: datetime
     artifacts: Mapping[Artifact, Path]
     parameters: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
