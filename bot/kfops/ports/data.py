@@ -1,0 +1,61 @@
+"""What is needed of a place that keeps data sets: tables, by what they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column's profile. The numbers are None for a column without numbers; `std` is the sample's (n − 1).
+
+    `top` has the most frequent values of a column without numbers, most frequent first, with their counts.
+    """
+
+    name: str
+    type: str
+    missing: int
+    unique: int
+    min: float | None = None
+    mean: float | None = None
+    max: float | None = None
+    std: float | None = None
+    top: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    rows: int
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A stored table. `uri` is what a pipeline's parameter is given; `digest` is the file's SHA-256 in hex.
+
+    `warnings` are sentences about things that are allowed and seldom meant.
+    """
+
+    name: str
+    uri: str
+    digest: str
+    size_bytes: int
+    profile: Profile
+    warnings: tuple[str, ...] = ()
+
+
+class DataSets(Protocol):
+    """Every method may raise `Unavailable` or `Refused`."""
+
+    def add(self, file: Path, *, target: str | None = None) -> DataSet:
+        """Check, measure, profile and store a table (CSV, Parquet, xlsx); the same content is stored once.
+
+        Refused with what is wrong with it: not readable, empty, columns without a name or twice, no `target`.
+        """
+        ...
+
+    def find(self, digest: str) -> DataSet | None:
+        """By the digest or the beginning of it, at least 8 digits; None when there is none, or more than one."""
+        ...
