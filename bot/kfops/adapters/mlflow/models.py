@@ -72,12 +72,25 @@ class MlflowModels:
         if found is None:
             return None
         if DIGEST not in found.tags:
+            registry.set_tags(self._rest, model, found.version, self._measured(found))
+        return self.version_of(model, found.version)
+
+    def _measured(self, found: Registered) -> dict[str, str]:
+        """Digest tags for a version that others registered, the model's last: it says that all are there."""
+        digests = {}
+        for artifact in (*(kind for kind in Artifact if kind is not Artifact.MODEL), Artifact.MODEL):
+            uri = self._uri(found, artifact)
+            if uri is None:
+                continue
             with tempfile.TemporaryDirectory(prefix="kfops-adopt-") as folder:
                 copy = Path(folder)
-                artifacts.download(self._rest, self._uri(found, Artifact.MODEL), copy)
-                digest = digest_of_directory(copy)
-            registry.set_tags(self._rest, model, found.version, {DIGEST: digest})
-        return self.version_of(model, found.version)
+                artifacts.download(self._rest, uri, copy)
+                files = list(copy.iterdir())
+                if artifact is Artifact.MODEL:
+                    digests[DIGEST] = digest_of_directory(copy)
+                elif len(files) == 1 and files[0].is_file():
+                    digests[_digest_tag(artifact)] = digest_of_file(files[0])
+        return digests
 
     def version_of(self, model: str, version: str) -> ModelVersion | None:
         found = registry.version(self._rest, model, version)
@@ -104,7 +117,7 @@ class MlflowModels:
     def fetch(self, model: str, version: str, artifact: Artifact, into: Path) -> Path | None:
         found = self._required(model, version)
         uri = self._uri(found, artifact)
-        if not uri:
+        if uri is None:
             return None
         into.mkdir(parents=True, exist_ok=True)
         with _scratch(into) as scratch:
@@ -131,11 +144,11 @@ class MlflowModels:
             else:
                 artifacts.upload_file(self._rest, f"{uri}/{kind}/{_file_name(kind, path)}", path)
 
-    def _uri(self, found: Registered, artifact: Artifact) -> str:
+    def _uri(self, found: Registered, artifact: Artifact) -> str | None:
         if artifact is Artifact.MODEL:
             return registry.source_of(self._rest, found.model, found.version)
         run = tracking.run_of(self._rest, found.run_id) if found.run_id else None
-        return f"{run.artifacts}/{artifact}" if run else ""
+        return f"{run.artifacts}/{artifact}" if run else None
 
     def _required(self, model: str, version: str) -> Registered:
         found = registry.version(self._rest, model, version)
