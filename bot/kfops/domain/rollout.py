@@ -102,6 +102,7 @@ class Reason(StrEnum):
     NO_STATISTICS = "no_statistics"
     SAMPLE_RATIO = "sample_ratio"
     CLIMB_STOPPED = "climb_stopped"
+    ONLY_AT_FULL = "only_at_full"
     UNDECIDED = "undecided"
     GATE = "gate"
     GOOD = "good"

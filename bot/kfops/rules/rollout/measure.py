@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kfops.domain.canary_facts import Counts, Observation
 from kfops.domain.rollout import Phase, Reason, Rollout, Step, Verdict
-from kfops.rules.rollout.moves import take_back
+from kfops.rules.rollout.moves import close_step, move, take_back
 from kfops.rules.rollout.words import evidence_numbers, evidence_sentence
 from kfops.rules.verdict import absorb, judge, verdict_of
 
@@ -45,7 +45,7 @@ def look(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     step = replace(step, counts=counts, carried=carried)
     step = _fix_bound(step, now)
     step = replace(step, evidence=judge(step, earlier, rollout.plan, rollout.champion_before))
-    verdict, reason = verdict_of((*earlier, step))
+    verdict, reason = verdict_of((*earlier, step), is_first=rollout.plan.is_first)
     if verdict is Verdict.PROMOTE and requests_of_candidate((*earlier, step)) < rollout.plan.min_requests:
         verdict, reason = Verdict.WAIT, Reason.UNDECIDED
     step = replace(step, verdict=verdict, reason=reason)
@@ -53,6 +53,8 @@ def look(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     if verdict is Verdict.ROLL_BACK:
         told, numbers = evidence_sentence(rollout), evidence_numbers(rollout)
         return take_back(rollout, now, reason, told, numbers=numbers)
+    if step.is_watch and verdict is Verdict.ASK:
+        return _split_again(rollout, now)
     if rollout.phase is Phase.HOLD:
         return replace(rollout, verdict=verdict, reason=reason)
     return rollout
@@ -69,6 +71,16 @@ def has_seen_requests(rollout: Rollout) -> bool:
 
 def requests_of_candidate(steps: tuple[Step, ...]) -> int:
     return sum(s.counts.candidate.requests for s in steps if s.counts is not None and not s.is_watch)
+
+
+def _split_again(rollout: Rollout, now: datetime) -> Rollout:
+    """Out of the watch, back to the last share: the time may be bad for the champion too."""
+    last = len(rollout.plan.steps) - 1
+    share = rollout.plan.steps[last]
+    told = f"In doubt during the watch: {evidence_sentence(rollout)} Comparing again at {share} %."
+    return move(
+        close_step(rollout, now), Phase.SHIFT, now, told, step=last, weight=share, verdict=Verdict.WAIT
+    )
 
 
 def _champion_p95(rollout: Rollout) -> float | None:

@@ -11,7 +11,10 @@ from kfops.rules.rollout.measure import has_seen_requests, is_counted, look, new
 from kfops.rules.rollout.moves import close_step, move, promote, take_back
 from kfops.rules.rollout.words import evidence_numbers, evidence_sentence, replay_sentence
 from kfops.rules.verdict import log_e_candidate_wrong, may_climb, reaches
-from kfops.rules.verdict.evidence import PROMOTE_AT
+from kfops.rules.verdict.evidence import PROMOTE_AT, watches
+
+# After so many doubtful watches it is either a bad day or a candidate that does not carry all the traffic.
+_WATCHES = 2
 
 
 def shift(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
@@ -112,6 +115,9 @@ def _promote_or_climb(rollout: Rollout, observation: Observation, now: datetime)
     if is_last:
         if rollout.verdict is not Verdict.PROMOTE:
             return rollout
+        if watches(rollout.steps) >= _WATCHES:
+            why = f"{evidence_sentence(rollout)} But with all traffic it failed more, twice."
+            return to_ask(rollout, now, Reason.ONLY_AT_FULL, why)
         match observation.gates:
             case Gates(broken=None):
                 told = evidence_sentence(rollout)

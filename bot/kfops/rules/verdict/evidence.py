@@ -1,7 +1,7 @@
 """From counts to e-values, and from e-values to what they allow.
 
 α = 0.05 is the chance, over a whole rollout and all its looks, that a candidate within the bounds is rolled
-back. It is split over the three tests that can do it. Promotion needs every test that has data to agree, so
+back. It is split over the tests that can do it: errors, slow answers, and errors since the last watch. Promotion needs every test that has data to agree, so
 there each keeps the whole α: a candidate that is too bad in one respect must pass that one test wrongly.
 """
 
@@ -20,7 +20,8 @@ from kfops.rules.verdict.two_arms import log_e_above, log_e_values
 ALPHA = 0.05
 ROLL_BACK_ON_ERRORS = log(1 / 0.02)
 ROLL_BACK_ON_SLOW = log(1 / 0.02)
-ROLL_BACK_ON_WATCH = log(1 / 0.01)
+ROLL_BACK_AFTER_WATCH = log(1 / 0.01)
+DOUBT_IN_WATCH = log(1 / ALPHA)
 PROMOTE_AT = log(1 / ALPHA)
 STOP_CLIMBING_AT = log(1 / ALPHA)
 MISMATCH_AT = log(1 / 0.001)
@@ -94,16 +95,20 @@ def total(steps: tuple[Step, ...]) -> Evidence:
     return Evidence(**sums)
 
 
-def verdict_of(steps: tuple[Step, ...]) -> tuple[Verdict, Reason]:
-    """What the evidence says at this look, without regard to time or number of requests."""
+def verdict_of(steps: tuple[Step, ...], *, is_first: bool = False) -> tuple[Verdict, Reason]:
+    """What the evidence says at this look, without regard to time or number of requests.
+
+    In a watch ASK means doubt: the champion it is held against answered earlier, perhaps in better times, so a bad
+    watch is only a reason to split the traffic again and compare at the same time. Unless there is no champion.
+    """
     last, whole = steps[-1], total(steps)
     if last.is_watch:
-        if reaches(last.evidence.errors_bad, ROLL_BACK_ON_WATCH):
-            return Verdict.ROLL_BACK, Reason.ERRORS
-        return Verdict.WAIT, Reason.UNDECIDED
+        if not reaches(last.evidence.errors_bad, DOUBT_IN_WATCH):
+            return Verdict.WAIT, Reason.UNDECIDED
+        return (Verdict.ROLL_BACK if is_first else Verdict.ASK), Reason.ERRORS
     if reaches(whole.mismatch, MISMATCH_AT):
         return Verdict.WAIT, Reason.SAMPLE_RATIO
-    if reaches(whole.errors_bad, ROLL_BACK_ON_ERRORS):
+    if reaches(whole.errors_bad, ROLL_BACK_ON_ERRORS) or _is_bad_since_watch(steps):
         return Verdict.ROLL_BACK, Reason.ERRORS
     if reaches(whole.slow_bad, ROLL_BACK_ON_SLOW):
         return Verdict.ROLL_BACK, Reason.SLOW
@@ -112,6 +117,24 @@ def verdict_of(steps: tuple[Step, ...]) -> tuple[Verdict, Reason]:
     ):
         return Verdict.PROMOTE, Reason.GOOD
     return Verdict.WAIT, Reason.UNDECIDED
+
+
+def watches(steps: tuple[Step, ...]) -> int:
+    return sum(step.is_watch for step in steps)
+
+
+def after_watch_level(number: int) -> float:
+    """The level of the test that starts anew after the `number`th watch: 0.01 in all, halved each time."""
+    return ROLL_BACK_AFTER_WATCH + number * log(2)
+
+
+def _is_bad_since_watch(steps: tuple[Step, ...]) -> bool:
+    """A candidate that turned bad after good steps need not first use up what these said for it."""
+    number = watches(steps)
+    if number == 0:
+        return False
+    since = max(i for i, step in enumerate(steps) if step.is_watch)
+    return reaches(total(steps[since:]).errors_bad, after_watch_level(number))
 
 
 def may_climb(steps: tuple[Step, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def log_e_share(k: Any, n: Any, share: float) -> Any:
+def log_e_share(k: Any, n: Any, share: Any) -> Any:
     """Ln e against "the candidate is no worse at all": n error events of either arm, k of them the candidate's.
 
     If so, each event falls on the candidate with a probability of at most ρ, its share of traffic. Against that
@@ -25,7 +25,7 @@ def log_e_share(k: Any, n: Any, share: float) -> Any:
     return tail + betaln(k + 1, n - k + 1) - constant - k * np.log(share) - (n - k) * constant
 
 
-def log_e_mismatch(n_c: Any, n_s: Any, share: float, tolerance: float = 0.1) -> Any:
+def log_e_mismatch(n_c: Any, n_s: Any, share: Any, tolerance: float = 0.1) -> Any:
     """Ln e against "the candidate gets its share", within `tolerance` of the share (0.1: a tenth of it).
 
     The likelihood of n_c of n requests averaged over all shares, over the best one in the tolerated band
@@ -37,5 +37,5 @@ def log_e_mismatch(n_c: Any, n_s: Any, share: float, tolerance: float = 0.1) -> 
     from kfops.rules.verdict.likelihood import log_binomial, log_mixture
 
     n = n_c + n_s
-    best = np.clip(n_c / np.maximum(n, 1), share * (1 - tolerance), min(share * (1 + tolerance), 1.0))
+    best = np.clip(n_c / np.maximum(n, 1), share * (1 - tolerance), np.minimum(share * (1 + tolerance), 1.0))
     return log_mixture(n_c, n) - log_binomial(n_c, n, best)
