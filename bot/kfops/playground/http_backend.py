@@ -86,16 +86,14 @@ def _admit(
     """401 asks for credentials, which git sends only when asked; 404 hides what may not be seen."""
     caller: Caller = identify(forge, request.headers.get("authorization", ""))
     repository = forge.state.repository(owner, repo.removesuffix(".git"))
-    visible = repository is not None and caller_role(forge, repository, caller) >= Role.READ
+    visible = repository is not None and caller_role(repository, caller) >= Role.READ
     if caller.user is None and (writes or not visible):
         raise Refusal(401, "Requires authentication")
     if repository is None or not visible:
         raise Refusal(404, "Repository not found.")
     if caller.user is not None:
         level = "write" if writes else "read"
-        require(
-            forge, repository, caller, Role.WRITE if writes else Role.READ, scopes=("contents",), level=level
-        )
+        require(repository, caller, Role.WRITE if writes else Role.READ, scopes=("contents",), level=level)
     return repository, caller.user
 
 

@@ -101,7 +101,7 @@ def mergeability(forge: Forge, repository: Repository, pull: PullRequest) -> Mer
     said = [
         review
         for review in latest_reviews(pull).values()
-        if role_of(forge, repository, forge.state.users[review.author_id]) >= Role.WRITE
+        if role_of(repository, forge.state.users[review.author_id]) >= Role.WRITE
     ]
     if needed.approvals and any(review.state == "CHANGES_REQUESTED" for review in said):
         return Mergeability(True, "blocked", "Changes must be addressed.")

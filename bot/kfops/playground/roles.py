@@ -34,7 +34,7 @@ class Caller:
         return self.app.id if self.app is not None and self.installation is not None else None
 
 
-def role_of(forge: Forge, repository: Repository, user: User | None) -> Role:
+def role_of(repository: Repository, user: User | None) -> Role:
     """The highest of: owner, site admin, collaborator, a role held everywhere, and everybody's on a public repository."""
     open_to_all = Role.NONE if repository.private else Role.READ
     if user is None:
@@ -44,24 +44,23 @@ def role_of(forge: Forge, repository: Repository, user: User | None) -> Role:
     return max(open_to_all, user.everywhere, repository.roles.get(user.id, Role.NONE))
 
 
-def caller_role(forge: Forge, repository: Repository, caller: Caller) -> Role:
+def caller_role(repository: Repository, caller: Caller) -> Role:
     if caller.installation is not None:
         reached = caller.installation.account_id == repository.owner_id and (
             caller.repository_ids is None or repository.id in caller.repository_ids
         )
-        return Role.WRITE if reached else role_of(forge, repository, None)
-    return role_of(forge, repository, caller.user)
+        return Role.WRITE if reached else role_of(repository, None)
+    return role_of(repository, caller.user)
 
 
-def see(forge: Forge, repository: Repository | None, caller: Caller) -> Repository:
+def see(repository: Repository | None, caller: Caller) -> Repository:
     """The repository, if the caller may know that it exists."""
-    if repository is None or caller_role(forge, repository, caller) < Role.READ:
+    if repository is None or caller_role(repository, caller) < Role.READ:
         raise not_found()
     return repository
 
 
 def require(
-    forge: Forge,
     repository: Repository,
     caller: Caller,
     role: Role,
@@ -71,8 +70,8 @@ def require(
 ) -> User:
     """Whoever acts, if they may: users by role, installations by one of the token's permission `scopes`."""
     user = caller.account
-    if caller_role(forge, repository, caller) < role:
-        hidden = caller_role(forge, repository, caller) < Role.READ
+    if caller_role(repository, caller) < role:
+        hidden = caller_role(repository, caller) < Role.READ
         raise (
             not_found()
             if hidden

@@ -28,15 +28,15 @@ class Report:
     output: dict[str, Any] | None = field(default=None)
 
 
-def _writer(forge: Forge, repository: Repository, by: Caller) -> tuple[User, int]:
-    user = require(forge, repository, by, Role.READ, scopes=("checks",))
+def _writer(repository: Repository, by: Caller) -> tuple[User, int]:
+    user = require(repository, by, Role.READ, scopes=("checks",))
     if by.app_id is None:
         raise forbidden("You must authenticate via a GitHub App.")
     return user, by.app_id
 
 
 def create_run(forge: Forge, repository: Repository, sha: str, report: Report, by: Caller) -> CheckRun:
-    user, app_id = _writer(forge, repository, by)
+    user, app_id = _writer(repository, by)
     if forge.bare(repository).resolve(sha) != sha:
         raise Refusal(422, f"No commit found for SHA: {sha}")
     suite = next(
@@ -62,7 +62,7 @@ def create_run(forge: Forge, repository: Repository, sha: str, report: Report, b
 
 
 def update_run(forge: Forge, repository: Repository, run_id: int, report: Report, by: Caller) -> CheckRun:
-    user, app_id = _writer(forge, repository, by)
+    user, app_id = _writer(repository, by)
     run = find_run(repository, run_id)
     if run.app_id != app_id:
         raise forbidden("Invalid app_id: check run was made by another GitHub App.")
@@ -113,7 +113,7 @@ def create_status(
     description: str | None = None,
     target_url: str | None = None,
 ) -> CommitStatus:
-    user = require(forge, repository, by, Role.WRITE, scopes=("statuses",))
+    user = require(repository, by, Role.WRITE, scopes=("statuses",))
     if forge.bare(repository).resolve(sha) != sha:
         raise Refusal(422, f"No commit found for SHA: {sha}")
     status = CommitStatus(

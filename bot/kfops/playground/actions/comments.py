@@ -21,7 +21,7 @@ def find(repository: Repository, comment_id: int) -> Comment:
 
 
 def create(forge: Forge, repository: Repository, pull: PullRequest, body: str, by: Caller) -> Comment:
-    author = require(forge, repository, by, Role.READ, scopes=_SCOPES)
+    author = require(repository, by, Role.READ, scopes=_SCOPES)
     now = forge.now()
     comment = Comment(forge.state.next_id(), pull.number, author.id, _body(body), now, now, by.app_id)
     repository.comments[comment.id] = comment
@@ -32,14 +32,14 @@ def create(forge: Forge, repository: Repository, pull: PullRequest, body: str, b
 
 
 def edit(forge: Forge, repository: Repository, comment: Comment, body: str, by: Caller) -> None:
-    _may_change(forge, repository, comment, by)
+    _may_change(repository, comment, by)
     before, comment.body = comment.body, _body(body)
     comment.updated_at = forge.now()
     events.issue_comment(forge, repository, "edited", comment, by, before)
 
 
 def delete(forge: Forge, repository: Repository, comment: Comment, by: Caller) -> None:
-    _may_change(forge, repository, comment, by)
+    _may_change(repository, comment, by)
     del repository.comments[comment.id]
     repository.pulls[comment.issue_number].comment_ids.remove(comment.id)
     events.issue_comment(forge, repository, "deleted", comment, by)
@@ -49,7 +49,7 @@ def react(
     forge: Forge, repository: Repository, comment: Comment, content: str, by: Caller
 ) -> tuple[ReactionMark, bool]:
     """The reaction, and whether it is new: the same one twice is one."""
-    user = require(forge, repository, by, Role.READ, scopes=_SCOPES)
+    user = require(repository, by, Role.READ, scopes=_SCOPES)
     if content not in REACTIONS:
         raise invalid("Reaction", "content")
     for mark in comment.reactions.values():
@@ -60,8 +60,8 @@ def react(
     return mark, True
 
 
-def unreact(forge: Forge, repository: Repository, comment: Comment, reaction_id: int, by: Caller) -> None:
-    user = require(forge, repository, by, Role.READ, scopes=_SCOPES)
+def unreact(repository: Repository, comment: Comment, reaction_id: int, by: Caller) -> None:
+    user = require(repository, by, Role.READ, scopes=_SCOPES)
     mark = comment.reactions.get(reaction_id)
     if mark is None:
         raise not_found()
@@ -70,9 +70,9 @@ def unreact(forge: Forge, repository: Repository, comment: Comment, reaction_id:
     del comment.reactions[reaction_id]
 
 
-def _may_change(forge: Forge, repository: Repository, comment: Comment, by: Caller) -> None:
-    user = require(forge, repository, by, Role.READ, scopes=_SCOPES)
-    if comment.author_id != user.id and caller_role(forge, repository, by) < Role.WRITE:
+def _may_change(repository: Repository, comment: Comment, by: Caller) -> None:
+    user = require(repository, by, Role.READ, scopes=_SCOPES)
+    if comment.author_id != user.id and caller_role(repository, by) < Role.WRITE:
         raise forbidden("Must have admin rights to Repository.")
 
 

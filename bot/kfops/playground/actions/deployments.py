@@ -43,7 +43,7 @@ def create(
     `required_contexts` None means every check reported at the commit; an empty list means none. 409 where one of
     them did not pass, or where the auto-merge conflicts.
     """
-    user = require(forge, repository, by, Role.WRITE, scopes=_SCOPES)
+    user = require(repository, by, Role.WRITE, scopes=_SCOPES)
     sha = forge.bare(repository).resolve(ref)
     if sha is None:
         raise Refusal(422, f"No ref found for: {ref}")
@@ -105,7 +105,7 @@ def add_status(
     **facts: str,
 ) -> DeploymentStatus:
     """A success makes the earlier lasting deployments of the same environment inactive."""
-    user = require(forge, repository, by, Role.WRITE, scopes=_SCOPES)
+    user = require(repository, by, Role.WRITE, scopes=_SCOPES)
     now = forge.now()
     of.environment = facts.pop("environment", "") or of.environment
     made = DeploymentStatus(

@@ -33,7 +33,7 @@ def merge(
     409 where the head is not `sha`, 405 where a conflict, a rule or the pull request's state stands in the way,
     403 for callers without write access.
     """
-    user = require(forge, repository, by, Role.WRITE, scopes=("contents",))
+    user = require(repository, by, Role.WRITE, scopes=("contents",))
     if pull.is_open and sha is not None and sha != pull.head_sha:
         raise Refusal(409, "Head branch was modified. Review and try the merge again.")
     allowed = {
@@ -50,7 +50,7 @@ def merge(
     protection = repository.protections.get(pull.base_ref)
     overrides = (
         found.state in {"blocked", "behind"}
-        and caller_role(forge, repository, by) >= Role.ADMIN
+        and caller_role(repository, by) >= Role.ADMIN
         and not (protection is not None and protection.enforce_admins)
     )
     if found.state in _BLOCKING and not overrides:

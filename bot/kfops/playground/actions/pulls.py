@@ -28,11 +28,11 @@ def create(
     draft: bool,
 ) -> PullRequest:
     """`head` is a branch, or `owner:branch` of a fork. 422 where there is nothing to merge, or one is open already."""
-    author = require(forge, repository, by, Role.READ, scopes=_SCOPES)
+    author = require(repository, by, Role.READ, scopes=_SCOPES)
     if not title.strip():
         raise invalid("PullRequest", "title", "missing_field")
     source, branch = _head(forge, repository, head)
-    if caller_role(forge, source, by) < Role.WRITE:
+    if caller_role(source, by) < Role.WRITE:
         raise forbidden("You must have write access to the head branch to open a pull request from it.")
     base_sha = forge.bare(repository).resolve(f"refs/heads/{base}")
     head_sha = forge.bare(source).resolve(f"refs/heads/{branch}")
@@ -114,7 +114,7 @@ def edit(
     base: str | None = None,
 ) -> None:
     """None leaves a field as it is. The author and writers may."""
-    user = _may_edit(forge, repository, pull, by)
+    user = _may_edit(repository, pull, by)
     made: dict[str, object] = {}
     if title is not None and title != pull.title:
         if not title.strip():
@@ -134,7 +134,7 @@ def edit(
 
 
 def set_draft(forge: Forge, repository: Repository, pull: PullRequest, draft: bool, by: Caller) -> None:
-    user = _may_edit(forge, repository, pull, by)
+    user = _may_edit(repository, pull, by)
     if pull.draft == draft or not pull.is_open:
         return
     pull.draft = draft
@@ -144,7 +144,7 @@ def set_draft(forge: Forge, repository: Repository, pull: PullRequest, draft: bo
 
 def set_state(forge: Forge, repository: Repository, pull: PullRequest, state: str, by: Caller) -> None:
     """Closes or reopens; 422 for reopening what was merged, or what has no head branch any more."""
-    user = _may_edit(forge, repository, pull, by)
+    user = _may_edit(repository, pull, by)
     if (state == "open") == pull.is_open:
         return
     if state == "closed":
@@ -203,7 +203,7 @@ def synchronize(
 
 def label(forge: Forge, repository: Repository, pull: PullRequest, names: Iterable[str], by: Caller) -> None:
     """Adds labels; those that the repository does not have yet are made."""
-    user = require(forge, repository, by, Role.TRIAGE, scopes=("issues", "pull_requests"))
+    user = require(repository, by, Role.TRIAGE, scopes=("issues", "pull_requests"))
     for name in names:
         known = repository.labels.get(name.lower()) or create_label(forge, repository, name)
         if known.name not in pull.labels:
@@ -216,7 +216,7 @@ def label(forge: Forge, repository: Repository, pull: PullRequest, names: Iterab
 def unlabel(
     forge: Forge, repository: Repository, pull: PullRequest, names: Iterable[str], by: Caller
 ) -> None:
-    user = require(forge, repository, by, Role.TRIAGE, scopes=("issues", "pull_requests"))
+    user = require(repository, by, Role.TRIAGE, scopes=("issues", "pull_requests"))
     for name in [known for known in pull.labels if known.lower() in {one.lower() for one in names}]:
         pull.labels.remove(name)
         note(forge, pull, user, "unlabeled", name)
@@ -230,12 +230,8 @@ def note(forge: Forge, pull: PullRequest, user: User, kind: str, detail: str = "
     pull.timeline.append(Happening(now, user.id, kind, detail))
 
 
-def _may_edit(forge: Forge, repository: Repository, pull: PullRequest, by: Caller) -> User:
-    user = require(forge, repository, by, Role.READ, scopes=("issues", "pull_requests"))
-    if (
-        by.installation is None
-        and user.id != pull.author_id
-        and role_of(forge, repository, user) < Role.WRITE
-    ):
+def _may_edit(repository: Repository, pull: PullRequest, by: Caller) -> User:
+    user = require(repository, by, Role.READ, scopes=("issues", "pull_requests"))
+    if by.installation is None and user.id != pull.author_id and role_of(repository, user) < Role.WRITE:
         raise forbidden("Must have admin rights to Repository.")
     return user

@@ -23,7 +23,7 @@ def create(
     commit: str | None = None,
 ) -> Review:
     """A submitted review of `commit` (the head by default). One's own pull request cannot be approved."""
-    user = require(forge, repository, by, Role.READ, scopes=("pull_requests",))
+    user = require(repository, by, Role.READ, scopes=("pull_requests",))
     if event not in _STATES:
         raise Refusal(
             422, "Unprocessable Entity", ["Variable $event is not APPROVE, REQUEST_CHANGES or COMMENT"]
@@ -46,7 +46,7 @@ def create(
 def dismiss(
     forge: Forge, repository: Repository, pull: PullRequest, review_id: int, message: str, by: Caller
 ) -> Review:
-    user = require(forge, repository, by, Role.WRITE, scopes=("pull_requests",))
+    user = require(repository, by, Role.WRITE, scopes=("pull_requests",))
     found = next((review for review in pull.reviews if review.id == review_id), None)
     if found is None:
         raise not_found()

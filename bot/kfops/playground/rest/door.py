@@ -37,7 +37,7 @@ class At:
     @property
     def repository(self) -> Repository:
         names = self.request.path_params
-        return see(self.forge, self.forge.state.repository(names["owner"], names["repo"]), self.caller)
+        return see(self.forge.state.repository(names["owner"], names["repo"]), self.caller)
 
     @property
     def pull(self) -> PullRequest:
@@ -52,7 +52,7 @@ class At:
         return self.caller.app
 
     def require(self, role: Role, *scopes: str, level: str = "write") -> User:
-        return require(self.forge, self.repository, self.caller, role, scopes=scopes, level=level)
+        return require(self.repository, self.caller, role, scopes=scopes, level=level)
 
     def commit(self, ref: str) -> str:
         """The commit that a ref of the path names; 422 for a sha that is not there, 404 for a name."""

@@ -85,7 +85,7 @@ def react(at: In, comment_id: int, body: Content) -> Response:
 
 @routes.delete("/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id}")
 def unreact(at: In, comment_id: int, reaction_id: int) -> Response:
-    actions.unreact(at.forge, at.repository, actions.find(at.repository, comment_id), reaction_id, at.caller)
+    actions.unreact(at.repository, actions.find(at.repository, comment_id), reaction_id, at.caller)
     return nothing()
 
 

@@ -69,7 +69,7 @@ def _first_commit(at: At, repository: Repository) -> None:
 @routes.get("/repos/{owner}/{repo}")
 def get(at: In) -> Response:
     repository = at.repository
-    return answer(full(at.forge, repository, caller_role(at.forge, repository, at.caller)))
+    return answer(full(at.forge, repository, caller_role(repository, at.caller)))
 
 
 class ForkRequest(BaseModel):
@@ -97,7 +97,7 @@ def permission(at: In, username: str) -> Response:
     repository = at.repository
     at.require(Role.READ, "metadata", level="read")
     user = at.forge.user(username)
-    role = role_of(at.forge, repository, user)
+    role = role_of(repository, user)
     shown = {**simple_user(at.forge, user), "permissions": permissions(role), "role_name": role.label}
     return answer({"permission": _OLD_NAMES.get(role, role.label), "role_name": role.label, "user": shown})
 
@@ -107,7 +107,7 @@ def collaborator(at: In, username: str) -> Response:
     at.require(Role.READ, "metadata", level="read")
     user = at.forge.user(username)
     everyone = Role.NONE if at.repository.private else Role.READ
-    if role_of(at.forge, at.repository, user) > everyone or user.id in at.repository.roles:
+    if role_of(at.repository, user) > everyone or user.id in at.repository.roles:
         return nothing()
     raise not_found()
 
