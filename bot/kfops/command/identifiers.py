@@ -26,7 +26,7 @@ LONGEST_VALUE = 1024
 VALUE_RULE = f"text without control characters, at most {LONGEST_VALUE} characters"
 
 
-class InvalidValue(ValueError):
+class InvalidValue(ValueError):  # noqa: N818 - named for what it is about
     """A value that no command may carry. `field` names the part, `expected` says what would have done."""
 
     def __init__(self, field: str, found: str, expected: str) -> None:

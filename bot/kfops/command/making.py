@@ -13,7 +13,7 @@ from kfops.domain.operation import Kind
 _BARE_FORCE = (model.Skip.UP_TO_DATE,)  # what --force alone skips; every other gate wants to be named (R19)
 
 
-def make(kind: Kind, read: Read) -> model.Plannable:
+def make(kind: Kind, read: Read) -> model.Plannable:  # noqa: C901, PLR0912 - one flat list
     """The command of a kind other than `/plan`, which holds a command of its own."""
     match kind:
         case Kind.BUILD:

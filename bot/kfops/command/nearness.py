@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _SHORT = 5
+_EDITS = 2
 _LONGEST = 40
 
 
@@ -29,7 +30,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     near = [
         (edits, name)
         for name in known
-        if abs(len(name) - len(word)) <= 2
-        and (edits := distance(word, name)) <= (1 if len(name) <= _SHORT else 2)
+        if abs(len(name) - len(word)) <= _EDITS
+        and (edits := distance(word, name)) <= (1 if len(name) <= _SHORT else _EDITS)
     ]
     return min(near)[1] if near else None

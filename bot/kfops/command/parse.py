@@ -21,7 +21,7 @@ from kfops.command.markdown import ProseLine, slash_lines
 from kfops.command.model import Command, Mistake, Plan, Plannable, Problem
 from kfops.command.nearness import nearest
 from kfops.command.reading import Read, read_words
-from kfops.command.words import Unreadable, split
+from kfops.command.words import Unreadable, Word, split
 from kfops.domain.operation import Kind
 
 LONGEST_TEXT = 65_536  # what GitHub lets a comment be, in characters
@@ -126,12 +126,11 @@ def _near_miss(line: ProseLine) -> None:
         return
     typed = word[1].lower().replace("-", "_")
     names = {entry.name.replace("-", "_"): entry.name for entry in ENTRIES}
-    if typed in names:  # capitals, or a full stop behind it
-        near: str | None = typed
-    elif any(typed.startswith(name) for name in names):
-        near = None
-    else:
+    near: str | None = typed  # with capitals, or with a full stop behind it
+    if typed not in names:
         near = nearest(typed, names)
+        if near and typed.startswith(near):
+            return
     if near and near[0] == typed[0]:
         name = names[near]
         raise Unreadable(
@@ -145,17 +144,17 @@ def _near_miss(line: ProseLine) -> None:
 
 def _misfit(entry: Entry, read: Read, wrong: InvalidValue, start: int, end: int) -> Unreadable:
     """Where in the line the value stands that the command refused."""
-    words = list(read.flags.get(wrong.field, ()))
+    words: list[Word] = list(read.flags.get(wrong.field, ()))
     for argument, word in zip(entry.arguments, read.arguments, strict=False):
         if argument.metavar == wrong.field:
             words.append(word)
-    word = next(
-        (one for one in words if wrong.found and wrong.found in one.text), words[-1] if words else None
-    )
+    if words:
+        word = next((one for one in words if wrong.found in one.text), words[-1])
+        start, end = word.start, word.end
     return Unreadable(
         Mistake.BAD_VALUE,
-        word.start if word else start,
-        word.end if word else end,
+        start,
+        end,
         f"{wrong.field} got {shown(wrong.found)}." if wrong.found else f"{wrong.field} is missing.",
         f"Expected: {wrong.expected}.",
     )

@@ -1,8 +1,8 @@
-"""Words of one command line, with where they stood.
+r"""Words of one command line, with where they stood.
 
     line   = blank* (word blank+)* word?
     word   = (bare | "=" quoted?)+ | quoted            a quote opens at a word's start or right after "="
-    quoted = '"' (character | '\\"' | '\\\\')* '"'
+    quoted = '"' (character | '\"' | '\\')* '"'
 
 Anywhere else a double quote is a character like any other, so `--set layers={"a":1}` arrives whole.
 """
