@@ -1,0 +1,203 @@
+"""One model server: starts it, sees when it can answer, and tells in which way it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kfops.adapters.local.serving.child import die_with_parent
+from kfops.adapters.local.serving.settle import State
+from kfops.domain.canary_facts import Failure, FailureKind
+
+_POLL_S = 0.03
+_ASK_TIMEOUT_S = 2.0
+_LARGEST_LOG = 8 << 20
+_TAIL_BYTES = 8192
+_TAIL_LINES = 15
+_EXIT_OUT_OF_MEMORY = 4  # agreed with model_server.__main__
+_KILLED = {
+    -signal.SIGKILL,
+    128 + signal.SIGKILL,
+}  # by the kernel, when memory runs out; the second through the sandbox
+_MEMORY_WORDS = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "cannot allocate memory")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to serve. `commands`: the program for each slot, sandbox included."""
+
+    digest: str
+    version: str
+    model: str
+    commands: Mapping[str, Sequence[str]]
+
+    @property
+    def identity(self) -> str:
+        return f"{self.digest} {self.version}"
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any] | None) -> Source | None:
+        return cls(**content) if content else None
+
+
+class ServerProcess:
+    """`changed` is called at every change of `state`. Starts at once; all methods belong to one event loop."""
+
+    def __init__(
+        self,
+        source: Source,
+        slot: str,
+        folder: Path,
+        *,
+        bound_at: float,
+        ready_within_s: float,
+        changed: Callable[[], None],
+    ) -> None:
+        self.source = source
+        self.state = State.STARTING
+        self.failure: Failure | None = None
+        self.reported: tuple[str, str] | None = None  # digest and version, in the server's own words
+        self.restarts = 0
+        self.bound_at = bound_at
+        self._slot = slot
+        self._folder = folder
+        self._ready_within_s = ready_within_s
+        self._changed = changed
+        self._process: asyncio.subprocess.Process | None = None
+        self._life = asyncio.create_task(self._live())
+
+    def restart(self) -> None:
+        """Once it has failed."""
+        self.restarts += 1
+        self._turn(State.STARTING)
+        self._life = asyncio.create_task(self._live())
+
+    def drain(self) -> None:
+        self._turn(State.DRAINING)
+
+    async def stop(self) -> None:
+        self._life.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._life
+        await self._end()
+        self._socket.unlink(missing_ok=True)
+
+    def trim_log(self) -> None:
+        """The model may write as much as it likes; what is kept is bounded."""
+        with contextlib.suppress(OSError):
+            if self._log.stat().st_size > _LARGEST_LOG:
+                os.truncate(self._log, 0)
+
+    @property
+    def _socket(self) -> Path:
+        return self._folder / "sock" / "m.sock"
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "server.log"
+
+    def _turn(self, state: State, failure: Failure | None = None) -> None:
+        self.state, self.failure = state, failure
+        self._changed()
+
+    async def _live(self) -> None:
+        try:
+            self._process = process = await self._spawn()
+        except OSError as error:
+            self._turn(
+                State.FAILED, Failure(FailureKind.DOES_NOT_START, f"the server cannot be started: {error}")
+            )
+            return
+        ended = asyncio.create_task(process.wait())
+        try:
+            was_ready = await self._until_ready(ended)
+            if was_ready and self.state is State.STARTING:
+                self._turn(State.READY)
+            elif not ended.done():
+                await self._end()
+                message = f"the server did not become ready within {self._ready_within_s:g} s"
+                self._fail(Failure(FailureKind.NEVER_READY, self._with_tail(message)))
+                return
+            self._fail(self._verdict(await ended, was_ready=was_ready))
+        finally:
+            ended.cancel()
+
+    def _fail(self, failure: Failure) -> None:
+        if self.state is not State.DRAINING:
+            self._turn(State.FAILED, failure)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        self._socket.unlink(missing_ok=True)
+        with self._log.open("wb") as output:
+            return await asyncio.create_subprocess_exec(
+                *die_with_parent(*self.source.commands[self._slot]),
+                env={"PATH": "/usr/bin:/bin"},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    async def _until_ready(self, ended: asyncio.Task[int]) -> bool:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._ready_within_s
+        transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
+        async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=_ASK_TIMEOUT_S) as client:
+            while loop.time() < deadline and not ended.done():
+                if self._socket.exists() and await self._is_ready(client):
+                    return True
+                await asyncio.wait({ended}, timeout=_POLL_S)
+        return False
+
+    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
+        url = f"http://model/v2/models/{self.source.model}/ready"
+        try:
+            async with asyncio.timeout(_ASK_TIMEOUT_S), client.stream("GET", url) as answer:
+                self.reported = (
+                    answer.headers.get("x-kfops-revision", "")[:200],
+                    answer.headers.get("x-kfops-version", "")[:200],
+                )
+                return answer.status_code == httpx.codes.OK
+        except (httpx.HTTPError, TimeoutError):
+            return False
+
+    async def _end(self) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # it has no request left, or it does not answer
+        await process.wait()
+
+    def _verdict(self, code: int, *, was_ready: bool) -> Failure:
+        tail = self._tail()
+        if code == _EXIT_OUT_OF_MEMORY or code in _KILLED or any(word in tail for word in _MEMORY_WORDS):
+            message = "the server ran out of the memory that it is allowed, or of the machine's"
+            return Failure(FailureKind.OUT_OF_MEMORY, self._with_tail(message))
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        if was_ready:
+            return Failure(FailureKind.DIED, self._with_tail(f"the server served and then ended {how}"))
+        return Failure(
+            FailureKind.DOES_NOT_START, self._with_tail(f"the server ended {how} before it was ready")
+        )
+
+    def _with_tail(self, message: str) -> str:
+        tail = self._tail()
+        return f"{message}\n{tail}" if tail else message
+
+    def _tail(self) -> str:
+        try:
+            with self._log.open("rb") as log:
+                log.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
+                text = log.read(_TAIL_BYTES).decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join([line for line in text.splitlines() if line.strip()][-_TAIL_LINES:])
