@@ -68,7 +68,7 @@ def register(
     permissions: dict[str, str] | None = None,
     events: list[str] | None = None,
 ) -> App:
-    """The app with its bot account, installed on every account that owns a repository now or later."""
+    """The app with its bot account, installed on its owner's account and on each that owns a repository, now or later."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     bot_login = f"{slug}[bot]"
     if not slug or forge.state.user(bot_login) is not None:
@@ -89,8 +89,8 @@ def register(
         events=list(events or EVENTS),
     )
     forge.state.apps[app.id] = app
-    for repository in list(forge.state.repositories.values()):
-        install(forge, app.id, forge.state.owner(repository))
+    for account in [owner, *(forge.state.owner(repository) for repository in forge.state.repositories.values())]:
+        install(forge, app.id, account)
     return app
 
 

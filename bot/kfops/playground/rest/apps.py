@@ -12,7 +12,7 @@ from kfops.playground.rest.door import At, In, Routes, answer, page_of
 from kfops.playground.state import Delivery, Hook, Role
 from kfops.playground.wire import apps as wire
 from kfops.playground.wire.basics import moment
-from kfops.playground.wire.repositories import minimal, repository_url
+from kfops.playground.wire.repositories import minimal, repository_url, simple
 
 routes = Routes()
 
@@ -64,7 +64,7 @@ def create_token(at: In, installation_id: int, body: TokenRequest | None = None)
         repository_ids=asked.repository_ids,
         repositories=asked.repositories,
     )
-    chosen = [minimal(at.forge, at.forge.state.repositories[number]) for number in token.repository_ids or ()]
+    chosen = [simple(at.forge, at.forge.state.repositories[number]) for number in token.repository_ids or ()]
     content = {
         "token": text,
         "expires_at": moment(token.expires_at),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from kfops.playground.forge import Forge
-from kfops.playground.state import App, Delivery, Hook, Installation
+from kfops.playground.state import App, Delivery, Hook, Installation, User
 from kfops.playground.wire.basics import Json, moment, node_id, simple_user
 
 
@@ -39,7 +39,7 @@ def installation(forge: Forge, one: Installation) -> Json:
     account = forge.state.users[one.account_id]
     return {
         "id": one.id,
-        "account": simple_user(forge, account),
+        "account": {**simple_user(forge, account), **_as_enterprise(account)},
         "repository_selection": "all",
         "access_tokens_url": f"{forge.api}/app/installations/{one.id}/access_tokens",
         "repositories_url": f"{forge.api}/installation/repositories",
@@ -59,6 +59,12 @@ def installation(forge: Forge, one: Installation) -> Json:
         "suspended_by": None,
         "suspended_at": None,
     }
+
+
+def _as_enterprise(account: User) -> Json:
+    """GitHub's description of the list asks accounts for what only enterprises have; users get it too."""
+    since = moment(account.created_at)
+    return {"name": account.login, "slug": account.login.lower(), "created_at": since, "updated_at": since}
 
 
 def delivery_item(one: Delivery) -> Json:
