@@ -176,8 +176,15 @@ class Ladder:
         self.watches[i] += 1
 
 
-def play(case: Case, runs: int, seed: int) -> Outcome:
-    """Every run to its end: promoted and watched, rolled back, or a person asked."""
+Tape = Callable[[Any, float, Sums], None]
+
+
+def untaped(_runs: Any, _t: float, _new: Sums) -> None:
+    return
+
+
+def play(case: Case, runs: int, seed: int, tape: Tape = untaped) -> Outcome:
+    """Every run to its end: promoted and watched, rolled back, or a person asked. `tape` hears every request."""
     world = Ladder(case, runs, np.random.default_rng(seed))
     state, ended = np.zeros(runs, dtype=int), np.zeros(runs)
     promoted_at, bad_answers = np.full(runs, np.nan), np.zeros(runs)
@@ -186,6 +193,7 @@ def play(case: Case, runs: int, seed: int) -> Outcome:
     while len(i := np.flatnonzero(state == UNDER_WAY)):
         new = world.requests(i, t)
         t += case.look
+        tape(i, t, new)
         world.now.add(i, new)
         bad_answers[i] += new.k_c + new.slow_c
         is_watched = world.step[i] == len(case.steps)

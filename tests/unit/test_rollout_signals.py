@@ -1,0 +1,126 @@
+"""What people ask of a rollout under way: pause, resume, promote, abort."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.support.rollout_world import World, healthy, signal
+
+from kfops.domain.canary_facts import Gates, SignalKind, Unknown
+from kfops.domain.rollout import Need, Phase, Reason, RolloutPlan
+from kfops.rules.rollout import advance, needs, wish
+from kfops.rules.rollout.table import CAN_GO_BACK
+
+PLAN = RolloutPlan(
+    steps=(5, 50),
+    hold=timedelta(seconds=5),
+    watch=timedelta(seconds=5),
+    min_requests=50,
+    max_error_increase=0.05,
+)
+ABORT, PROMOTE = signal(SignalKind.ABORT), signal(SignalKind.PROMOTE)
+PAUSE, RESUME = signal(SignalKind.PAUSE), signal(SignalKind.RESUME, "grace")
+
+
+@pytest.mark.parametrize("phase", sorted(CAN_GO_BACK - {Phase.SHADOW, Phase.ASK, Phase.MERGE}))
+def test_abort_goes_back_from_everywhere(phase: Phase) -> None:
+    world = World(PLAN)
+    after = world.step(world.run(until=phase), ABORT)
+    assert (after.phase, after.reason, wish(after).weight) == (Phase.ABORT, Reason.ABORTED, 0)
+    assert after.sentence == "ada aborted the rollout."
+    assert world.run().phase is Phase.ROLLED_BACK
+
+
+def test_a_merge_that_happened_outweighs_an_abort() -> None:
+    world = World(PLAN)
+    after = world.step(world.run(until=Phase.MERGE), ABORT)
+    assert after.phase is Phase.FINISH
+
+
+def test_a_paused_rollout_neither_climbs_nor_asks_and_goes_on_where_it_stood() -> None:
+    world = World(PLAN)
+    held = world.run(until=Phase.HOLD)
+    paused = world.step(held, PAUSE)
+    assert (paused.paused_by, paused.phase) == ("ada", Phase.HOLD)
+    world.now += timedelta(hours=9)
+    still = world.step(paused)
+    assert still.phase is Phase.HOLD
+    resumed = world.step(still, RESUME)
+    assert resumed.phase is Phase.HOLD
+    assert resumed.paused_at is None
+    assert world.now - resumed.since < timedelta(seconds=5)
+    assert world.run().phase is Phase.DONE
+
+
+def test_a_paused_rollout_is_still_watched() -> None:
+    world = World(PLAN)
+    paused = world.step(world.run(until=Phase.HOLD), PAUSE)
+    assert paused.paused_at is not None
+    world.failing = 0.9
+    assert world.run().reason is Reason.ERRORS
+
+
+def test_pausing_twice_and_resuming_without_a_pause_change_nothing() -> None:
+    world = World(PLAN)
+    held = world.run(until=Phase.HOLD)
+    once = world.step(held, PAUSE)
+    assert world.step(once, PAUSE).paused_at == once.paused_at
+    assert "not paused" in world.step(held, RESUME).timeline[-1].sentence
+
+
+@pytest.mark.parametrize("phase", [Phase.SHIFT, Phase.HOLD])
+def test_promote_by_hand_waits_for_the_gates_to_be_read(phase: Phase) -> None:
+    world = World(PLAN)
+    rollout = world.run(until=phase)
+    world.alter = lambda _rollout, seen: replace(
+        seen, gates=Unknown("no answer"), weight=Unknown("no answer")
+    )
+    asked = world.step(rollout, PROMOTE)
+    assert (asked.phase, asked.promote_by) == (phase, "ada")
+    assert Need.GATES in needs(asked)
+    world.alter = lambda _rollout, seen: replace(seen, gates=Gates())
+    promoted = world.step(asked)
+    assert (promoted.phase, promoted.reason, promoted.weight) == (Phase.PROMOTE, Reason.BY_HAND, 100)
+
+
+def test_promote_by_hand_never_waives_a_gate() -> None:
+    world = World(PLAN)
+    rollout = world.run(until=Phase.HOLD)
+    world.alter = lambda _rollout, seen: replace(seen, gates=Gates("not approved"))
+    refused = world.step(rollout, PROMOTE)
+    assert (refused.phase, refused.promote_by) == (Phase.HOLD, None)
+    assert refused.timeline[-1].sentence == "ada asked to promote; refused: not approved"
+
+
+def test_an_asked_person_promotes() -> None:
+    world = World(replace(PLAN, without_traffic="ask"), rps=0)
+    asked = world.run(until=Phase.ASK)
+    world.step(asked, PROMOTE)
+    done = world.run()
+    assert (done.phase, done.reason) == (Phase.DONE, Reason.BY_HAND)
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARE, Phase.CHECK, Phase.GOLDEN])
+def test_what_is_not_checked_is_not_promoted(phase: Phase) -> None:
+    world = World(PLAN)
+    after = world.step(world.run(until=phase), PROMOTE)
+    assert wish(after).weight == 0 or after.phase is Phase.SHIFT
+    assert any("not checked yet" in event.sentence for event in after.timeline)
+
+
+def test_the_first_signal_that_decides_wins() -> None:
+    world = World(PLAN)
+    after = world.step(world.run(until=Phase.HOLD), ABORT, PROMOTE, PAUSE)
+    assert after.phase is Phase.ABORT
+    assert [event.sentence for event in after.timeline][-2:] == [
+        "ada asked to promote; not done: it is past that (abort).",
+        "ada asked to pause; not done: it is past that (abort).",
+    ]
+
+
+def test_an_end_hears_nobody() -> None:
+    world = World(PLAN)
+    done = world.run()
+    assert advance(done, replace(healthy(done, world.now), signals=(ABORT,)), world.now) == done
