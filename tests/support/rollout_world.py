@@ -39,7 +39,7 @@ def healthy(rollout: Rollout, now: datetime, *, total: int = 0) -> Observation:
         gates=Gates(),
         counts=Counts(ArmCounts(), ArmCounts()),
         replay=ReplayResult(pairs=500, disagreements=10),
-        merge=Merged("5eed5eed") if rollout.phase is Phase.MERGE else None,
+        merge=Merged("5eed5eed") if Need.MERGE in needs(rollout) else None,
         promoted=wanted.promote_candidate,
     )
 

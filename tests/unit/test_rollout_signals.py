@@ -72,16 +72,23 @@ def test_pausing_twice_and_resuming_without_a_pause_change_nothing() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.SHIFT, Phase.HOLD])
 def test_promote_by_hand_waits_for_the_gates_to_be_read(phase: Phase) -> None:
-    world = World(PLAN)
+    world = World(replace(PLAN, hold=timedelta(minutes=5)))
     rollout = world.run(until=phase)
-    world.alter = lambda _rollout, seen: replace(
-        seen, gates=Unknown("no answer"), weight=Unknown("no answer")
-    )
+    world.alter = lambda _rollout, seen: replace(seen, weight=Unknown("no answer"))
     asked = world.step(rollout, PROMOTE)
     assert (asked.phase, asked.promote_by) == (phase, "ada")
     assert Need.GATES in needs(asked)
-    world.alter = lambda _rollout, seen: replace(seen, gates=Gates())
-    promoted = world.step(asked)
+    world.alter = lambda _rollout, seen: replace(
+        seen, weight=Unknown("no answer"), gates=Unknown("GitHub did not answer")
+    )
+    waiting = world.step(asked)
+    assert (waiting.phase, waiting.promote_by) == (phase, "ada")
+    assert Need.GATES not in needs(waiting)
+    world.now += timedelta(seconds=30)
+    world.alter = lambda _rollout, seen: replace(seen, weight=Unknown("no answer"))
+    due = world.step(waiting)
+    assert Need.GATES in needs(due)
+    promoted = world.step(due)
     assert (promoted.phase, promoted.reason, promoted.weight) == (Phase.PROMOTE, Reason.BY_HAND, 100)
 
 
@@ -124,3 +131,14 @@ def test_an_end_hears_nobody() -> None:
     world = World(PLAN)
     done = world.run()
     assert advance(done, replace(healthy(done, world.now), signals=(ABORT,)), world.now) == done
+
+
+def test_the_forge_is_not_asked_at_every_look() -> None:
+    world = World(replace(PLAN, patience=timedelta(minutes=5)))
+    world.alter = lambda _rollout, seen: (
+        replace(seen, gates=Gates("a check is pending")) if seen.gates else seen
+    )
+    asked = world.run(until=Phase.ASK)
+    assert asked.reason is Reason.GATE
+    reads = [seen for seen in world.observed if seen.gates is not None]
+    assert 5 <= len(reads) <= 11

@@ -204,6 +204,19 @@ def test_a_weight_changed_by_somebody_else_starts_a_new_stratum() -> None:
     assert len([s for s in world.run(until=Phase.PROMOTE).steps if s.share == 25]) == 2
 
 
+def test_somebody_else_steering_the_same_traffic_ends_the_rollout() -> None:
+    world = World(ONE_STEP, alter=in_phase(Phase.HOLD, weight=90))
+    back = world.run()
+    assert (back.phase, back.reason, len(back.steps)) == (Phase.ROLLED_BACK, Reason.WEIGHT_NOT_APPLIED, 10)
+
+
+def test_a_weight_that_does_not_go_down_is_said() -> None:
+    world = World(ONE_STEP, failing=1.0, alter=in_phase(Phase.ABORT, weight=25))
+    world.run(limit=timedelta(minutes=2))
+    assert world.looks[-1].phase is Phase.ABORT
+    assert "still does not show 0 %" in world.looks[-1].sentence
+
+
 def test_no_traffic_is_decided_by_a_replay() -> None:
     done = World(QUICK, rps=0).run()
     assert (done.phase, done.reason) == (Phase.DONE, Reason.REPLAYED)

@@ -205,6 +205,8 @@ class Rollout:
     paused_at: datetime | None = None
     paused_by: str | None = None
     promote_by: str | None = None  # asked to promote by hand, while the gates are not read yet
+    wants_forge: bool = False  # the next look shall read the gates, or try the merge
+    forge_read_at: datetime | None = None
     check: CheckResult | None = None
     golden: GoldenResult | None = None
     replay: ReplayResult | None = None

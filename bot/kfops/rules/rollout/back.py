@@ -18,7 +18,12 @@ def abort(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     back = _seen(rollout, observation, now)
     rollout = replace(rollout, rollback=back)
     if observation.weight != 0 or back.shown_at is None:
-        return rollout
+        if now - rollout.since < rollout.plan.ready_deadline:
+            return rollout
+        told = (
+            f"{rollout.verdict_sentence} The backend still does not show 0 %: users may be on the candidate."
+        )
+        return replace(rollout, sentence=told)
     is_blind = not isinstance(observation.standstill, Standstill)
     waited_long = now - back.shown_at >= rollout.plan.ready_deadline
     if back.still_at is not None or not back.was_exposed:

@@ -8,6 +8,7 @@ from datetime import datetime
 from kfops.domain.canary_facts import Observation
 from kfops.domain.pull_request import Merged, MergeRefused
 from kfops.domain.rollout import Phase, Reason, Rollout
+from kfops.rules.rollout.forge import ask_forge
 from kfops.rules.rollout.measure import look, new_step
 from kfops.rules.rollout.moves import close_step, move, take_back
 from kfops.rules.rollout.split import or_not_applied
@@ -44,6 +45,10 @@ def merge(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     rollout = look(rollout, observation, now)
     if rollout.phase is not Phase.MERGE:
         return rollout
+    if result is None:
+        rollout = ask_forge(rollout, now)
+    else:
+        rollout = replace(rollout, wants_forge=False, forge_read_at=now)
     is_late = rollout.paused_at is None and now - rollout.since >= rollout.plan.patience
     if isinstance(result, MergeRefused):
         if result.is_final or is_late:

@@ -20,7 +20,8 @@ def move(rollout: Rollout, phase: Phase, now: datetime, sentence: str, **changes
     """
     if phase not in LEGAL[rollout.phase]:
         raise ValueError(f"a rollout cannot go from {rollout.phase} to {phase}; see rules.rollout.table")
-    over = {"ended_at": now} if phase.is_final else {}
+    over: dict[str, Any] = {"ended_at": now} if phase.is_final else {}
+    over["wants_forge"] = phase is Phase.MERGE
     return replace(
         tell(rollout, now, sentence, phase), phase=phase, since=now, sentence=sentence, **{**over, **changes}
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from kfops.domain.canary_facts import Gates, Observation, Signal, SignalKind
+from kfops.domain.canary_facts import Observation, Signal, SignalKind
 from kfops.domain.rollout import Phase, Reason, Rollout
+from kfops.rules.rollout.forge import gates_of
 from kfops.rules.rollout.moves import promote, take_back, tell
 from kfops.rules.rollout.table import CAN_GO_BACK, CAN_PROMOTE
 
@@ -33,7 +34,7 @@ def _one(rollout: Rollout, signal: Signal, now: datetime) -> Rollout:
         case SignalKind.RESUME if rollout.paused_at is not None:
             return tell(_resumed(rollout, now), now, f"{signal.by} resumed the rollout.")
         case SignalKind.PROMOTE if rollout.phase in CAN_PROMOTE:
-            return replace(rollout, promote_by=signal.by)
+            return replace(rollout, promote_by=signal.by, wants_forge=True)
         case SignalKind.RESUME:
             return tell(rollout, now, f"{signal.by} asked to resume, but the rollout is not paused.")
         case SignalKind.PROMOTE | SignalKind.ABORT | SignalKind.PAUSE:
@@ -56,8 +57,8 @@ def _too_late(rollout: Rollout, signal: Signal, now: datetime) -> Rollout:
 
 def _promote_by_hand(rollout: Rollout, by: str, observation: Observation, now: datetime) -> Rollout:
     """By hand the evidence may be waived, never the gates; until they could be read the request waits."""
-    gates = observation.gates
-    if not isinstance(gates, Gates):
+    rollout, gates = gates_of(rollout, observation, now)
+    if gates is None:
         return rollout
     if gates.broken is not None:
         refused = f"{by} asked to promote; refused: {gates.broken}"

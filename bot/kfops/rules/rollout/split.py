@@ -7,6 +7,7 @@ from datetime import datetime
 
 from kfops.domain.canary_facts import Gates, Observation, ReplayResult
 from kfops.domain.rollout import Phase, Reason, Rollout, Verdict
+from kfops.rules.rollout.forge import gates_of
 from kfops.rules.rollout.measure import has_seen_requests, is_counted, look, new_step, requests_of_candidate
 from kfops.rules.rollout.moves import close_step, move, promote, take_back
 from kfops.rules.rollout.words import evidence_numbers, evidence_sentence, replay_sentence
@@ -15,6 +16,9 @@ from kfops.rules.verdict.evidence import PROMOTE_AT, watches
 
 # After so many doubtful watches it is either a bad day or a candidate that does not carry all the traffic.
 _WATCHES = 2
+
+# Somebody else is steering the same traffic, and neither of them will measure anything.
+_CORRECTIONS = 10
 
 
 def shift(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
@@ -36,6 +40,9 @@ def or_not_applied(rollout: Rollout, now: datetime) -> Rollout:
 
 def hold(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     if isinstance(observation.weight, int) and observation.weight != rollout.weight:
+        if _corrections(rollout) >= _CORRECTIONS:
+            told = f"The share of {rollout.weight} % was changed from outside, time after time."
+            return take_back(rollout, now, Reason.WEIGHT_NOT_APPLIED, told)
         told = f"The backend shows {observation.weight} % instead of {rollout.weight} %; setting it again."
         return move(close_step(rollout, now), Phase.SHIFT, now, told)
     rollout = look(rollout, observation, now)
@@ -73,7 +80,8 @@ def shadow(rollout: Rollout, observation: Observation, now: datetime) -> Rollout
     objection = _objection(rollout.replay, rollout)
     if objection is not None:
         return to_ask(rollout, now, objection, told)
-    match observation.gates:
+    rollout, gates = gates_of(rollout, observation, now)
+    match gates:
         case Gates(broken=None):
             return promote(rollout, now, Reason.REPLAYED, told)
         case Gates(broken=str() as broken) if is_late:
@@ -118,7 +126,8 @@ def _promote_or_climb(rollout: Rollout, observation: Observation, now: datetime)
         if watches(rollout.steps) >= _WATCHES:
             why = f"{evidence_sentence(rollout)} But with all traffic it failed more, twice."
             return to_ask(rollout, now, Reason.ONLY_AT_FULL, why)
-        match observation.gates:
+        rollout, gates = gates_of(rollout, observation, now)
+        match gates:
             case Gates(broken=None):
                 told = evidence_sentence(rollout)
                 return promote(rollout, now, Reason.GOOD, told, numbers=evidence_numbers(rollout))
@@ -134,6 +143,10 @@ def _promote_or_climb(rollout: Rollout, observation: Observation, now: datetime)
     share = rollout.plan.steps[rollout.step + 1]
     told = f"Climbing to {share} %. {evidence_sentence(rollout)}"
     return move(close_step(rollout, now), Phase.SHIFT, now, told, step=rollout.step + 1, weight=share)
+
+
+def _corrections(rollout: Rollout) -> int:
+    return sum(step.share == rollout.weight and not step.is_watch for step in rollout.steps)
 
 
 def _without_traffic(rollout: Rollout, now: datetime) -> Rollout:

@@ -41,7 +41,7 @@ NEEDS: dict[Phase, frozenset[Need]] = {
     Phase.ASK: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS}),
     Phase.PROMOTE: frozenset({Need.READY, Need.WEIGHT}),
     Phase.WATCH: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS}),
-    Phase.MERGE: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS, Need.MERGE}),
+    Phase.MERGE: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS}),
     Phase.FINISH: frozenset({Need.PROMOTED}),
     Phase.DONE: frozenset(),
     Phase.ABORT: frozenset({Need.READY, Need.WEIGHT, Need.STANDSTILL}),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from kfops.domain.rollout import Counting, Need, Phase, Rollout, Verdict, Wish
+from kfops.domain.rollout import Counting, Need, Phase, Rollout, Wish
 from kfops.rules.rollout.table import CAN_PROMOTE, NEEDS
 
 _SOON = timedelta(seconds=0.1)
 _WAITING = timedelta(seconds=1)
-_MERGING = timedelta(seconds=5)
 
 
 def wish(rollout: Rollout) -> Wish:
@@ -26,13 +25,17 @@ def wish(rollout: Rollout) -> Wish:
 
 
 def needs(rollout: Rollout) -> frozenset[Need]:
-    """The facts that the next `advance` can use. The gates are read only where the answer matters."""
+    """The facts that the next `advance` can use. The forge is asked only where the answer matters, and seldom."""
     wanted = NEEDS[rollout.phase]
-    if rollout.phase is Phase.SHADOW and rollout.replay is not None:
+    if rollout.champion_before is not None:
+        wanted -= {Need.CHAMPION_BEFORE}
+    if rollout.replay is not None:
         wanted -= {Need.REPLAY}
-    if rollout.phase in CAN_PROMOTE and _is_about_to_promote(rollout):
+    if not rollout.wants_forge:
+        return wanted
+    if rollout.phase in CAN_PROMOTE:
         wanted |= {Need.GATES}
-    return wanted
+    return wanted | {Need.MERGE} if rollout.phase is Phase.MERGE else wanted
 
 
 def look_again(rollout: Rollout, now: datetime) -> timedelta:
@@ -46,10 +49,8 @@ def look_again(rollout: Rollout, now: datetime) -> timedelta:
             return _SOON if now - rollout.since < 10 * _WAITING else min(at_risk * 2, _WAITING)
         case Phase.PREPARE | Phase.CHECK | Phase.GOLDEN:
             return _WAITING / 4
-        case Phase.HOLD | Phase.ASK | Phase.SHADOW | Phase.WATCH:
+        case Phase.HOLD | Phase.ASK | Phase.SHADOW | Phase.WATCH | Phase.MERGE:
             return at_risk
-        case Phase.MERGE:
-            return min(_MERGING, 10 * at_risk)
 
 
 def counting(rollout: Rollout) -> Counting | None:
@@ -62,10 +63,3 @@ def counting(rollout: Rollout) -> Counting | None:
         return Counting(step.began, None, None, None)
     allowed = max(bound * plan.max_latency_ratio, bound + plan.latency_floor_ms)
     return Counting(step.began, step.slow_since, bound, allowed)
-
-
-def _is_about_to_promote(rollout: Rollout) -> bool:
-    if rollout.promote_by is not None or rollout.phase is Phase.SHADOW:
-        return True
-    at_last = rollout.step == len(rollout.plan.steps) - 1
-    return rollout.phase is Phase.HOLD and at_last and rollout.verdict is Verdict.PROMOTE
