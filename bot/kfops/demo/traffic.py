@@ -19,7 +19,8 @@ _SERVER_ERROR = 500
 @dataclass(frozen=True)
 class Loss:
     """A request that got no good answer: a 5xx, a reset, a refused connection, a time-out. `at` in seconds of the
-    epoch, when it was noticed."""
+    epoch, when it was noticed.
+    """
 
     at: float
     what: str

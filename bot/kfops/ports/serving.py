@@ -49,7 +49,8 @@ class Wish:
 @dataclass(frozen=True)
 class Arm:
     """One revision as the backend shows it. `digest` and `version` are what the running server itself reports,
-    None until it has answered; `restarts` counts how often it was brought back after it died."""
+    None until it has answered; `restarts` counts how often it was brought back after it died.
+    """
 
     readiness: Readiness | Failure
     digest: str | None = None
@@ -63,7 +64,8 @@ ABSENT = Arm(Readiness.ABSENT)
 @dataclass(frozen=True)
 class Served:
     """What is so now. `stable` is the revision that users reach; `incoming` is one that was wished for as stable
-    and does not serve yet (else ABSENT); `candidate_weight` is the share in force, in per cent."""
+    and does not serve yet (else ABSENT); `candidate_weight` is the share in force, in per cent.
+    """
 
     stable: Arm
     candidate: Arm

@@ -1,5 +1,6 @@
 """Serving and traffic on one machine: the bot's side of the stack. It starts the stack where none runs, and finds the
-one that runs after a restart of the bot."""
+one that runs after a restart of the bot.
+"""
 
 from __future__ import annotations
 
@@ -161,7 +162,8 @@ class LocalServing:
 
     def _source(self, environment: EnvironmentKey, source: ModelSource | None) -> dict[str, Any] | None:
         """The stack serves its own copy, measured: what was evaluated is what runs, and it stays when a run's folder
-        goes. The argument vectors are made here, so that the stack need not know the sandbox."""
+        goes. The argument vectors are made here, so that the stack need not know the sandbox.
+        """
         if source is None:
             return None
         models = self._folder / "models" / environment.slug
@@ -183,7 +185,7 @@ class LocalServing:
     def _command(
         self, environment: EnvironmentKey, slot: str, source: ModelSource, directory: Path
     ) -> Sequence[str]:
-        place = (self._folder / envoy_config.socket_path(environment.slug, slot)).parent
+        place = self._folder / envoy_config.slot_folder(environment.slug, slot) / "sock"
         place.mkdir(parents=True, exist_ok=True)
         packages = {source.packages: Path("/packages")} if source.packages else {}
         return self._sandbox.argv(

@@ -60,10 +60,15 @@ async def listen(answer: Answering) -> asyncio.Server:
         finally:
             writer.close()
 
+    return await asyncio.start_unix_server(serve, sock=_fresh_socket(), limit=_LARGEST_LINE)
+
+
+def _fresh_socket() -> socket.socket:
     Path(SOCKET).unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(serve, SOCKET, limit=_LARGEST_LINE)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(SOCKET)
     Path(SOCKET).chmod(0o600)
-    return server
+    return listening
 
 
 async def _reply(answer: Answering, line: bytes) -> dict[str, Any]:

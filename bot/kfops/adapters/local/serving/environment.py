@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kfops.adapters.local.serving.envoy import Envoy
-from kfops.adapters.local.serving.envoy_config import ROUTE_TIMEOUT_S, Front
+from kfops.adapters.local.serving.envoy_config import ROUTE_TIMEOUT_S, Front, slot_folder
 from kfops.adapters.local.serving.server_process import ServerProcess, Source
 from kfops.adapters.local.serving.settle import Occupant, Settlement, State, Target, settle
 from kfops.ports.errors import Unavailable
@@ -43,10 +44,9 @@ class Wished:
         )
 
     def source(self, identity: str) -> Source:
-        found = next(
+        return next(
             source for source in (self.stable, self.candidate) if source and source.identity == identity
         )
-        return found
 
 
 class Environment:
@@ -143,7 +143,7 @@ class Environment:
     def _start(self, slot: str, source: Source) -> None:
         if self._newest_candidate == slot:
             self._newest_candidate = None
-        folder = self._folder / "slots" / self.front.slug / slot
+        folder = self._folder / slot_folder(self.front.slug, slot)
         self._servers[slot] = ServerProcess(
             source,
             slot,
@@ -154,16 +154,27 @@ class Environment:
         )
 
     async def _changed(self, slot: str) -> None:
-        await self.turn()
+        await self._try_turn()
         server = self._servers.get(slot)
-        if server is not None and server.state is State.FAILED and slot == self._stable:
-            await asyncio.sleep(min(_FIRST_BACK_OFF_S * 2**server.restarts, _LONGEST_BACK_OFF_S))
-            if server.state is State.FAILED and slot == self._stable and self._servers.get(slot) is server:
+        if server is not None and self._is_down(slot, server):
+            await asyncio.sleep(min(_FIRST_BACK_OFF_S * 2**server.quick_deaths, _LONGEST_BACK_OFF_S))
+            if self._is_down(slot, server):
                 server.restart()
+
+    def _is_down(self, slot: str, server: ServerProcess) -> bool:
+        """The stable revision, and dead: it is brought back. A candidate is not: its death is the verdict."""
+        return slot == self._stable and self._servers.get(slot) is server and server.state is State.FAILED
+
+    async def _try_turn(self) -> None:
+        with contextlib.suppress(
+            Unavailable
+        ):  # Envoy is down for a moment: the stack's next tick takes this turn
+            await self.turn()
 
     async def _drained(self, slot: str, server: ServerProcess) -> None:
         """End it when its last request is answered: two looks in a row, because Envoy's worker learns of a weight
-        a moment after its admin interface has said yes."""
+        a moment after its admin interface has said yes.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ROUTE_TIMEOUT_S + 1
         quiet = 0
@@ -177,7 +188,7 @@ class Environment:
         await server.stop()
         del self._servers[slot]
         self._forget_models()
-        await self.turn()
+        await self._try_turn()
 
     def _forget_models(self) -> None:
         used = {server.source.digest for server in self._servers.values()}

@@ -55,7 +55,8 @@ class Envoy:
 
     async def start(self) -> None:
         """Start, or start anew, with every environment and weight that it was told of. Unavailable with its last words
-        when it does not come up."""
+        when it does not come up.
+        """
         (self._folder / envoy_config.ADMIN_SOCKET).unlink(missing_ok=True)
         self._write(envoy_config.CLUSTERS, envoy_config.clusters(self._fronts.values()))
         self._write(envoy_config.LISTENERS, envoy_config.listeners(self._fronts.values()))
@@ -93,9 +94,7 @@ class Envoy:
     async def add(self, front: Front) -> None:
         """Open an environment's address, and wait until it accepts connections."""
         for slot in SLOTS:
-            (self._folder / envoy_config.socket_path(front.slug, slot)).parent.mkdir(
-                parents=True, exist_ok=True
-            )
+            (self._folder / envoy_config.slot_folder(front.slug, slot)).mkdir(parents=True, exist_ok=True)
         (self._folder / envoy_config.access_log_path(front.slug)).parent.mkdir(parents=True, exist_ok=True)
         self._fronts[front.slug] = front
         if self._process is None:

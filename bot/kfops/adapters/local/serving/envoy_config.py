@@ -1,5 +1,6 @@
 """Envoy's configuration as plain dictionaries. Socket paths are relative to the folder that Envoy was started in,
-because a Unix socket's path must be shorter than 108 bytes."""
+because a Unix socket's path must be shorter than 108 bytes.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +98,12 @@ def _cluster(slug: str, slot: str) -> dict[str, Any]:
 
 def socket_path(slug: str, slot: str) -> str:
     """Of a slot's model server, relative to the stack's folder."""
-    return f"slots/{slug}/{slot}/sock/m.sock"
+    return f"{slot_folder(slug, slot)}/m.sock"
+
+
+def slot_folder(slug: str, slot: str) -> str:
+    """`sock/` in it belongs to the model server, the rest to the stack."""
+    return f"slots/{slug}/{slot}"
 
 
 def access_log_path(slug: str) -> str:
@@ -157,7 +163,8 @@ def _connection_manager(slug: str) -> dict[str, Any]:
 
 def _routes(slug: str) -> list[dict[str, Any]]:
     """Predictions are POSTs; whatever else is asked (readiness, metadata) goes the same way under another name, so
-    that it is not counted as a prediction."""
+    that it is not counted as a prediction.
+    """
     served = {"default_value": {"numerator": 0, "denominator": "HUNDRED"}, "runtime_key": f"share.{slug}"}
     split = {
         "weighted_clusters": {
@@ -195,7 +202,8 @@ def _routes(slug: str) -> list[dict[str, Any]]:
 def _access_log(slug: str) -> dict[str, Any]:
     """Nothing that a caller writes is in it. `us`: from the request's last byte to the answer's first, in
     microseconds, so that a slow caller does not make a revision slow; null where no answer was begun. `sent`: how long
-    the request took to arrive, null where it never did."""
+    the request took to arrive, null where it never did.
+    """
     return {
         "name": "envoy.access_loggers.file",
         "typed_config": {

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from kfops.domain.canary_facts import Failure, FailureKind
 
 _POLL_S = 0.03
 _ASK_TIMEOUT_S = 2.0
+_LONG_LIFE_S = 60.0
 _LARGEST_LOG = 8 << 20
 _TAIL_BYTES = 8192
 _TAIL_LINES = 15
@@ -66,17 +68,21 @@ class ServerProcess:
         self.failure: Failure | None = None
         self.reported: tuple[str, str] | None = None  # digest and version, in the server's own words
         self.restarts = 0
+        self.quick_deaths = 0  # in a row
         self.bound_at = bound_at
         self._slot = slot
         self._folder = folder
         self._ready_within_s = ready_within_s
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
+        self._started = 0.0
         self._life = asyncio.create_task(self._live())
 
     def restart(self) -> None:
         """Once it has failed."""
         self.restarts += 1
+        lived = asyncio.get_running_loop().time() - self._started
+        self.quick_deaths = 0 if lived > _LONG_LIFE_S else self.quick_deaths + 1
         self._turn(State.STARTING)
         self._life = asyncio.create_task(self._live())
 
@@ -88,7 +94,7 @@ class ServerProcess:
         with contextlib.suppress(asyncio.CancelledError):
             await self._life
         await self._end()
-        self._socket.unlink(missing_ok=True)
+        self._forget_sockets()
 
     def trim_log(self) -> None:
         """The model may write as much as it likes; what is kept is bounded."""
@@ -97,8 +103,32 @@ class ServerProcess:
                 os.truncate(self._log, 0)
 
     @property
-    def _socket(self) -> Path:
+    def _offered(self) -> Path:
+        """Where the server puts its socket: in a folder in which it may do what it likes."""
         return self._folder / "sock" / "m.sock"
+
+    @property
+    def _socket(self) -> Path:
+        """Where everybody connects: a hard link of our own. Through the server's folder, a symbolic link put in the
+        socket's place would lead users, or the bot, to any other socket of this machine, Envoy's admin for one.
+        """
+        return self._folder / "m.sock"
+
+    def _take_socket(self) -> bool:
+        try:
+            os.link(self._offered, self._socket, follow_symlinks=False)
+        except FileExistsError:
+            return True
+        except OSError:
+            return False
+        if stat.S_ISSOCK(self._socket.lstat().st_mode):
+            return True
+        self._socket.unlink()
+        return False
+
+    def _forget_sockets(self) -> None:
+        for path in (self._socket, self._offered):
+            path.unlink(missing_ok=True)
 
     @property
     def _log(self) -> Path:
@@ -135,7 +165,8 @@ class ServerProcess:
             self._turn(State.FAILED, failure)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        self._socket.unlink(missing_ok=True)
+        self._started = asyncio.get_running_loop().time()
+        self._forget_sockets()
         with self._log.open("wb") as output:
             return await asyncio.create_subprocess_exec(
                 *die_with_parent(*self.source.commands[self._slot]),
@@ -152,7 +183,7 @@ class ServerProcess:
         transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
         async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=_ASK_TIMEOUT_S) as client:
             while loop.time() < deadline and not ended.done():
-                if self._socket.exists() and await self._is_ready(client):
+                if self._take_socket() and await self._is_ready(client):
                     return True
                 await asyncio.wait({ended}, timeout=_POLL_S)
         return False

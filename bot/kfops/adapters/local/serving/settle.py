@@ -40,7 +40,8 @@ class Target:
 @dataclass(frozen=True)
 class Settlement:
     """What follows. `weights` are per cent by slot; `share` of all requests is routed at all, the rest is told that
-    nothing is deployed. `start` are (slot, identity); `drain` are slots whose occupant nobody wants any more."""
+    nothing is deployed. `start` are (slot, identity); `drain` are slots whose occupant nobody wants any more.
+    """
 
     stable: str | None
     candidate: str | None
@@ -108,7 +109,7 @@ def _stable(
         return None
     if wanted is not None and occupants[wanted].state is State.READY:
         return wanted
-    if serving in occupants and occupants[serving].state is not State.DRAINING:
+    if serving is not None and serving in occupants and occupants[serving].state is not State.DRAINING:
         return serving
     return None
 

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from kfops.adapters.local.serving import control, envoy_config
-from kfops.adapters.local.serving.envoy import Envoy
 from kfops.adapters.local.serving.environment import Environment
+from kfops.adapters.local.serving.envoy import Envoy
 from kfops.ports.errors import Refused, Unavailable
 
 _TICK_S = 0.5
+_LOCK_TRIES = 20
+_LOCK_PAUSE_S = 0.02
 _LARGEST_ACCESS_LOG = 256 << 20
 
 
@@ -45,7 +47,7 @@ class Stack:
         loop.add_signal_handler(signal.SIGTERM, self._over.set)
         for place in sorted((self._folder / "environments").glob("*.json")):
             content = json.loads(place.read_text())
-            environment = self._make(place.stem, content["port"])
+            environment = self._make(place.stem, _port(content["port"]))
             await self._envoy.add(environment.front)
             environment.resume(content)
             self._environments[place.stem] = environment
@@ -67,10 +69,13 @@ class Stack:
             if ended.done() and not self._over.is_set():
                 await self._envoy.start()
                 ended = asyncio.create_task(self._envoy.wait())
-            for environment in self._environments.values():
-                environment.tidy()
-                await environment.turn()
-            await self._rotate()
+            try:
+                for environment in self._environments.values():
+                    environment.tidy()
+                    await environment.turn()
+                await self._rotate()
+            except Unavailable as error:
+                print(f"kfops serving stack: {error}", file=sys.stderr, flush=True)  # noqa: T201
         ended.cancel()
         over.cancel()
 
@@ -95,7 +100,7 @@ class Stack:
     async def _environment(self, slug: str) -> Environment:
         async with self._opening:
             if slug not in self._environments:
-                environment = self._make(slug, _free_port())
+                environment = self._make(slug, _port())
                 await self._envoy.add(environment.front)
                 await environment.apply({"stable": None, "candidate": None, "candidate_weight": 0})
                 self._environments[slug] = environment
@@ -129,18 +134,21 @@ class Stack:
             return False
 
 
-def _free_port() -> int:
+def _port(wanted: int = 0) -> int:
+    """The port that was wanted, or a free one where somebody else has taken it meanwhile."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def main(directory: str, ready_within_s: str = "120") -> int:
     os.chdir(directory)
     with Path("lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(lock.fileno()):
             return 0
         try:
             asyncio.run(_run(float(ready_within_s)))
@@ -148,6 +156,18 @@ def main(directory: str, ready_within_s: str = "120") -> int:
             print(f"kfops serving stack: {error}", file=sys.stderr)  # noqa: T201 - the stack's log
             return 1
     return 0
+
+
+def _take(lock: int) -> bool:
+    """False when another stack holds it. Tried for a while: whoever looks whether a stack runs holds it for a moment."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return True
+    return False
 
 
 async def _run(ready_within_s: float) -> None:

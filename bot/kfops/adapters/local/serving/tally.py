@@ -33,14 +33,15 @@ class Request:
     @property
     def is_error(self) -> bool:
         """A 5xx (Envoy's own among them: time-outs and resets), or a caller who had sent everything and gave up
-        waiting: to that caller it was a time-out."""
+        waiting: to that caller it was a time-out.
+        """
         return self.status >= _BAD_STATUS or (
             self.status in _CALLER_LEFT and self.arrived and self.micros is None
         )
 
     @property
     def is_callers_error(self) -> bool:
-        return not self.is_error and (_CALLERS_STATUS <= self.status or self.status == 0)
+        return not self.is_error and (self.status >= _CALLERS_STATUS or self.status == 0)
 
 
 def parse(line: bytes) -> Request | None:
@@ -64,7 +65,8 @@ def parse(line: bytes) -> Request | None:
 @dataclass(frozen=True)
 class Bounds:
     """What of an arm is counted: its cluster, requests from `since` on, and slow ones, over `slow_ms`, from
-    `slow_since` on (all in seconds of the epoch)."""
+    `slow_since` on (all in seconds of the epoch).
+    """
 
     cluster: str
     since: float

@@ -24,7 +24,7 @@ def tensors(body: Any, model: Model) -> Any:
         raise BadInput('expected a JSON object {"inputs": [{"name", "shape", "datatype", "data"}, …]}')
     read = [_tensor(tensor, f"inputs[{index}]") for index, tensor in enumerate(found)]
     if len(read) == 1 and len(read[0][1]) == 2:  # noqa: PLR2004 - rank 2: a matrix of rows
-        name, (rows, width), data = read[0]
+        _name, (rows, width), data = read[0]
         if width != 1 or model.signature.columns is None:
             return table(
                 [data[row * width : (row + 1) * width] for row in range(rows)], model.signature, "inputs[0]"

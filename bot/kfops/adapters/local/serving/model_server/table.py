@@ -33,9 +33,10 @@ def read_signature(description: Mapping[str, Any]) -> Signature:
     """From the content of an `MLmodel` file."""
     inputs = (description.get("signature") or {}).get("inputs")
     fields = json.loads(inputs) if isinstance(inputs, str) else (inputs or [])
-    if fields and all(field.get("name") and isinstance(field.get("type"), str) for field in fields):
-        if all(field["type"] != "tensor" for field in fields):
-            return Signature(tuple(Column(f["name"], f["type"], f.get("required", True)) for f in fields))
+    if fields and all(
+        f.get("name") and isinstance(f.get("type"), str) and f["type"] != "tensor" for f in fields
+    ):
+        return Signature(tuple(Column(f["name"], f["type"], f.get("required", True)) for f in fields))
     if len(fields) == 1 and fields[0].get("type") == "tensor":
         return Signature(dtype=fields[0]["tensor-spec"]["dtype"])
     return Signature()
@@ -43,22 +44,22 @@ def read_signature(description: Mapping[str, Any]) -> Signature:
 
 def table(rows: Sequence[Any], signature: Signature, where: str = "instances") -> Any:
     """A data frame with the signature's columns, or an array; BadInput says which value does not fit."""
-    import numpy
-    import pandas
+    import numpy as np
+    import pandas as pd
 
     if not isinstance(rows, list) or not rows:
         raise BadInput(f"{where}: expected a list with at least one row")
     if signature.columns is None:
         if all(isinstance(row, dict) for row in rows):
-            return pandas.DataFrame(rows)
+            return pd.DataFrame(rows)
         try:
-            return numpy.asarray(rows, dtype=signature.dtype)
+            return np.asarray(rows, dtype=signature.dtype)
         except (ValueError, TypeError) as error:
             raise BadInput(
                 f"{where}: the rows are no array of {signature.dtype or 'equal length'}: {error}"
             ) from error
     values = [_row(row, signature.columns, f"{where}[{index}]") for index, row in enumerate(rows)]
-    return pandas.DataFrame(
+    return pd.DataFrame(
         {
             column.name: _series([row[place] for row in values], column, where)
             for place, column in enumerate(signature.columns)
@@ -92,7 +93,7 @@ def _row(row: Any, columns: Sequence[Column], where: str) -> list[Any]:
 
 
 def _series(values: list[Any], column: Column, where: str) -> Any:
-    import pandas
+    import pandas as pd
 
     for index, value in enumerate(values):
         if value is not None and not _fits(value, column.type):
@@ -101,14 +102,14 @@ def _series(values: list[Any], column: Column, where: str) -> Any:
             )
     if column.type == "datetime":
         try:
-            return pandas.to_datetime(pandas.Series(values))
+            return pd.to_datetime(pd.Series(values))
         except (ValueError, TypeError) as error:
             raise BadInput(f"{where}: {column.name} holds a value that is no time: {error}") from error
     if column.type in _NUMBERS:
         # A whole number that is not there can only be a float's NaN.
-        return pandas.Series(values, dtype="float64" if None in values else _NUMBERS[column.type])
+        return pd.Series(values, dtype="float64" if None in values else _NUMBERS[column.type])
     # Strings are left to pandas, which chooses the type that it chose when the training table was read.
-    return pandas.Series(values)
+    return pd.Series(values)
 
 
 def _fits(value: Any, kind: str) -> bool:
