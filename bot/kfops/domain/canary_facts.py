@@ -153,7 +153,8 @@ class Gates:
 class Observation:
     """What is so now. None: not asked for.
 
-    `weight` is what the backend shows, in per cent. `superseded_by` is the commit of a push. `promoted`: the
+    `weight` is what the backend shows, in per cent; 0 also where no candidate is there. `champion_before` counts
+    the champion's requests in the minutes before the rollout began. `superseded_by` is the commit of a push. `promoted`: the
     backend shows the candidate as the stable revision.
     """
 
