@@ -26,6 +26,7 @@ from kfops.domain.canary_facts import (
 from kfops.domain.pull_request import MergeRefused
 from kfops.domain.rollout import Phase, Reason, Rollout, RolloutPlan, Verdict
 from kfops.rules.rollout import counting, look_again, needs, wish
+from kfops.rules.rollout.moves import move
 
 QUICK = RolloutPlan(
     steps=(5, 25, 50),
@@ -255,6 +256,7 @@ def test_statistics_that_end_during_a_hold_stop_the_climb_and_then_ask() -> None
     world = World(QUICK, alter=alter)
     asked = world.run(until=Phase.ASK)
     assert (asked.reason, asked.weight) == (Reason.NO_STATISTICS, 25)
+    assert sum("cannot be counted now" in event.sentence for event in asked.timeline) == 1
 
 
 def test_a_share_that_does_not_fit_is_unknown_even_with_errors() -> None:
@@ -273,6 +275,7 @@ def test_small_harm_stops_the_climb() -> None:
     world = World(QUICK, alter=alter)
     asked = world.run(until=Phase.ASK)
     assert (asked.reason, asked.weight) == (Reason.CLIMB_STOPPED, 5)
+    assert sum("Stopped climbing at 5 %" in event.sentence for event in asked.timeline) == 1
 
 
 def test_silence_restores_the_champion_and_counts_as_asked() -> None:
@@ -382,3 +385,47 @@ def test_nothing_kept_as_golden_set_is_said() -> None:
     )
     done = world.run()
     assert any("No golden set: the run kept none" in event.sentence for event in done.timeline)
+
+
+def test_a_counter_that_cannot_be_read_is_no_proof_so_the_candidate_is_taken_away_first() -> None:
+    world = World(ONE_STEP, failing=1.0, alter=in_phase(Phase.ABORT, standstill=Unknown("no statistics")))
+    back = world.run()
+    assert back.phase is Phase.ROLLED_BACK
+    assert back.rollback is not None
+    assert back.rollback.shown_at is not None
+    restored = next(r for r in world.looks if r.phase is Phase.RESTORE)
+    assert restored.since - back.rollback.shown_at >= QUICK.ready_deadline
+
+
+def test_a_merge_nobody_can_tell_about_restores_the_champion() -> None:
+    world = World(QUICK, alter=in_phase(Phase.MERGE, merge=Unknown("GitHub did not answer")))
+    assert world.run().reason is Reason.MERGE_REFUSED
+
+
+@pytest.mark.parametrize(("seen", "reason"), [
+    ({"replay": Unknown("no samples")}, Reason.NO_TRAFFIC),
+    ({"gates": Gates("an approval was dismissed")}, Reason.GATE),
+])  # fmt: skip
+def test_a_replay_that_leads_nowhere_is_asked_about(seen: dict[str, object], reason: Reason) -> None:
+    world = World(QUICK, rps=0, alter=in_phase(Phase.SHADOW, **seen))
+    assert world.run(until=Phase.ASK).reason is reason
+
+
+def test_a_share_without_a_single_request_on_the_candidate_is_no_reason_to_climb() -> None:
+    few = Counts(ArmCounts(), ArmCounts(3))
+    world = World(QUICK, alter=in_phase(Phase.HOLD, counts=few))
+    asked = world.run(until=Phase.ASK)
+    assert (asked.reason, asked.weight) == (Reason.UNDECIDED, 5)
+
+
+def test_a_watch_without_an_earlier_champion_still_sees_a_broken_candidate() -> None:
+    world = World(QUICK, rps=0)
+    world.run(until=Phase.WATCH)
+    world.rps, world.failing = 40, 0.9
+    assert world.run().reason is Reason.ERRORS
+    assert Phase.SHIFT in phases(world)[phases(world).index(Phase.WATCH) :]
+
+
+def test_an_illegal_transition_is_a_defect() -> None:
+    with pytest.raises(ValueError, match="cannot go from prepare to done"):
+        move(World(QUICK).run(until=Phase.PREPARE), Phase.DONE, NOON, "")

@@ -150,6 +150,7 @@ class Step:
     verdict: Verdict = Verdict.WAIT
     reason: Reason = Reason.UNDECIDED
     is_watch: bool = False
+    told: tuple[Reason, ...] = ()  # what kept it waiting, each told once in the history
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from kfops.domain.canary_facts import Gates, Observation, ReplayResult
 from kfops.domain.rollout import Phase, Reason, Rollout, Verdict
 from kfops.rules.rollout.forge import gates_of
 from kfops.rules.rollout.measure import has_seen_requests, is_counted, look, new_step, requests_of_candidate
-from kfops.rules.rollout.moves import close_step, move, promote, take_back
+from kfops.rules.rollout.moves import close_step, move, promote, take_back, tell
 from kfops.rules.rollout.words import evidence_numbers, evidence_sentence, replay_sentence
 from kfops.rules.verdict import log_e_candidate_wrong, may_climb, reaches
 from kfops.rules.verdict.evidence import PROMOTE_AT, watches
@@ -17,6 +17,7 @@ from kfops.rules.verdict.evidence import PROMOTE_AT, watches
 # After so many doubtful watches it is either a bad day or a candidate that does not carry all the traffic.
 _WATCHES = 2
 
+_WORTH_TELLING = frozenset({Reason.CLIMB_STOPPED, Reason.SAMPLE_RATIO, Reason.NO_STATISTICS, Reason.GATE})
 # Somebody else is steering the same traffic, and neither of them will measure anything.
 _CORRECTIONS = 10
 
@@ -58,7 +59,7 @@ def hold(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
         # Good in all this time, and the gates never let it through or could not be read.
         reason = Reason.GATE if rollout.reason is Reason.GOOD else rollout.reason
         return to_ask(rollout, now, reason, evidence_sentence(rollout))
-    return rollout
+    return _tell_once(rollout, now) if rollout.phase is Phase.HOLD else rollout
 
 
 def shadow(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
@@ -143,6 +144,22 @@ def _promote_or_climb(rollout: Rollout, observation: Observation, now: datetime)
     share = rollout.plan.steps[rollout.step + 1]
     told = f"Climbing to {share} %. {evidence_sentence(rollout)}"
     return move(close_step(rollout, now), Phase.SHIFT, now, told, step=rollout.step + 1, weight=share)
+
+
+def _tell_once(rollout: Rollout, now: datetime) -> Rollout:
+    """What keeps the rollout waiting goes into its history once a step, however often it comes and goes."""
+    step = rollout.steps[-1]
+    if rollout.reason not in _WORTH_TELLING or rollout.reason in step.told:
+        return rollout
+    match rollout.reason:
+        case Reason.SAMPLE_RATIO:
+            told = evidence_sentence(rollout)
+        case Reason.NO_STATISTICS:
+            told = "Requests cannot be counted now; without them nothing is decided."
+        case _:
+            told = rollout.sentence
+    step = replace(step, told=(*step.told, rollout.reason))
+    return tell(replace(rollout, steps=(*rollout.steps[:-1], step), sentence=told), now, told)
 
 
 def _corrections(rollout: Rollout) -> int:

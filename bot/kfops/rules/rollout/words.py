@@ -19,7 +19,7 @@ def evidence_sentence(rollout: Rollout) -> str:
     reason = rollout.steps[-1].reason
     errors = f"{candidate.errors} of {candidate.requests} answers of the candidate were errors"
     against = f", {champion.errors} of {champion.requests} of the champion's"
-    allowed = f"allowed: {100 * rollout.plan.max_error_increase:.3g} percentage points more"
+    allowed = f"allowed: +{100 * rollout.plan.max_error_increase:.3g} percentage points"
     numbers = dict(evidence_numbers(rollout))
     if reason is Reason.SLOW:
         bound = rollout.steps[-1].slow_after_ms or 0.0
@@ -32,7 +32,10 @@ def evidence_sentence(rollout: Rollout) -> str:
         n = candidate.requests + champion.requests
         return f"The candidate got {candidate.requests} of {n} requests, which does not fit its share of {rollout.weight} %."
     which = "e_errors_good" if reason is Reason.GOOD else "e_errors_bad"
-    return f"{errors}{against} ({allowed}; e-value {numbers.get(which, 1.0):.3g})."
+    slow = ""
+    if candidate.timed and champion.timed:
+        slow = f" {candidate.slow} of {candidate.timed} were slow, {champion.slow} of {champion.timed} of the champion's."
+    return f"{errors}{against} ({allowed}; e-value {numbers.get(which, 1.0):.3g}).{slow}"
 
 
 def evidence_numbers(rollout: Rollout) -> Numbers:
