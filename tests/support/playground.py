@@ -60,7 +60,13 @@ def _readable(node: dict[str, Any]) -> dict[str, Any]:
 def _openapi() -> Any:
     from openapi_core import Config, OpenAPI
 
-    return OpenAPI.from_dict(description(), config=Config(spec_validator_cls=None))
+    return OpenAPI.from_dict(
+        description(),
+        config=Config(
+            spec_validator_cls=None,
+            extra_media_type_deserializers={"application/vnd.github.object": json.loads},
+        ),
+    )
 
 
 def operations() -> set[tuple[str, str]]:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kfops.playground import http_backend
 from kfops.playground.errors import Refusal
 from kfops.playground.forge import API_PREFIX, Forge
+from kfops.playground.page.apps import routes as app_page_routes
 from kfops.playground.page.routes import routes as page_routes
 from kfops.playground.playground import Playground
 from kfops.playground.rest import apps, checks, deployments, git_data, issues, pulls, repositories, users
@@ -39,6 +40,7 @@ def create_app(playground: Playground) -> FastAPI:
         for topic in _TOPICS:
             app.include_router(topic.routes, prefix=prefix)
     app.include_router(http_backend.routes)
+    app.include_router(app_page_routes)
     app.include_router(page_routes)
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)

@@ -36,6 +36,7 @@ class Forge:
         self.base_url = base_url
         self.rate_limit = rate_limit
         self.state = State()
+        self.suggestions: tuple[str, ...] = ()  # lines that the page offers under its comment box
         self.lock = threading.RLock()
         self.secret = secrets.token_hex(32)  # signs the page's forms and the links to archives
         self.outbox = Outbox(self.state, self.now)

@@ -89,7 +89,10 @@ def register(
         events=list(events or EVENTS),
     )
     forge.state.apps[app.id] = app
-    for account in [owner, *(forge.state.owner(repository) for repository in forge.state.repositories.values())]:
+    for account in [
+        owner,
+        *(forge.state.owner(repository) for repository in forge.state.repositories.values()),
+    ]:
         install(forge, app.id, account)
     return app
 
