@@ -50,7 +50,7 @@ class LocalServing:
     def __init__(
         self, folder: Path, sandbox: Sandbox, clock: Clock, *, ready_within_s: float = 120.0
     ) -> None:
-        self._folder = folder.absolute()
+        self.folder = folder.absolute()
         self._sandbox = sandbox
         self._clock = clock
         self._ready_within_s = ready_within_s
@@ -79,7 +79,7 @@ class LocalServing:
         if slot is None:
             return Answer(None, b"", 0.0, f"no {arm} revision is running")
         return asking.ask(
-            self._folder / envoy_config.socket_path(environment.slug, slot), path, body, timeout_s
+            self.folder / envoy_config.socket_path(environment.slug, slot), path, body, timeout_s
         )
 
     def url(self, environment: EnvironmentKey) -> str:
@@ -106,25 +106,38 @@ class LocalServing:
     def shutdown(self) -> None:
         """End the stack and all that it serves. What it was wished for stays written down in its folder."""
         try:
-            control.request(self._folder, {"do": "stop"})
+            control.request(self.folder, {"do": "stop"})
         except Unavailable:
             return  # there is none
         if not _eventually(lambda: not self._is_held(), _STACK_ENDS_WITHIN_S):
-            raise Unavailable(f"the serving stack in {self._folder} does not end")
+            raise Unavailable(f"the serving stack in {self.folder} does not end")
+
+    def pid(self) -> int:
+        """Of the stack, which is started if need be."""
+        return int(self._request({"do": "ping"})["pid"])
 
     def _request(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        self._ensure()
+        try:
+            return control.request(self.folder, content)
+        except Unavailable:
+            if self._is_held():
+                raise
+        self._ensure()  # it ended while it was asked, and every request may be made twice
+        return control.request(self.folder, content)
+
+    def _ensure(self) -> None:
         with self._starting:
             if not self._is_held():
                 self._start()
-        return control.request(self._folder, content)
 
     def _start(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._folder / "stack.log").open("ab") as log:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.folder / "stack.log").open("ab") as log:
             subprocess.run(
                 [
                     *("setsid", "--fork", sys.executable, "-m", "kfops.adapters.local.serving.stack"),
-                    *(str(self._folder), str(self._ready_within_s)),
+                    *(str(self.folder), str(self._ready_within_s)),
                 ],
                 check=True,
                 stdin=subprocess.DEVNULL,
@@ -133,14 +146,14 @@ class LocalServing:
                 env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "PYTHONPATH": str(_SERVER.parents[4])},
             )
         if not _eventually(self._answers, _STACK_STARTS_WITHIN_S):
-            words = (self._folder / "stack.log").read_text(errors="replace").strip().splitlines()
+            words = (self.folder / "stack.log").read_text(errors="replace").strip().splitlines()
             raise Unavailable(
                 f"the serving stack does not start: {words[-1] if words else 'it said nothing'}"
             )
 
     def _answers(self) -> bool:
         try:
-            control.request(self._folder, {"do": "ping"}, timeout_s=1.0)
+            control.request(self.folder, {"do": "ping"}, timeout_s=1.0)
         except Unavailable:
             return False
         return True
@@ -148,7 +161,7 @@ class LocalServing:
     def _is_held(self) -> bool:
         """A stack holds its folder's lock for as long as it lives, so this needs neither its pid nor its answer."""
         try:
-            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
@@ -166,7 +179,7 @@ class LocalServing:
         """
         if source is None:
             return None
-        models = self._folder / "models" / environment.slug
+        models = self.folder / "models" / environment.slug
         store = Store(models)
         if store.path(source.digest) is None:
             digest = store.put(source.directory)
@@ -185,7 +198,7 @@ class LocalServing:
     def _command(
         self, environment: EnvironmentKey, slot: str, source: ModelSource, directory: Path
     ) -> Sequence[str]:
-        place = self._folder / envoy_config.slot_folder(environment.slug, slot) / "sock"
+        place = self.folder / envoy_config.slot_folder(environment.slug, slot) / "sock"
         place.mkdir(parents=True, exist_ok=True)
         packages = {source.packages: Path("/packages")} if source.packages else {}
         return self._sandbox.argv(
@@ -199,7 +212,7 @@ class LocalServing:
         )
 
     def _counters_of(self, environment: EnvironmentKey) -> Counters:
-        log = self._folder / envoy_config.access_log_path(environment.slug)
+        log = self.folder / envoy_config.access_log_path(environment.slug)
         return self._counters.setdefault(environment.slug, Counters(environment.slug, log.parent))
 
 

@@ -37,9 +37,10 @@ def main(directory: str, socket: str, name: str, version: str, revision: str, pa
     except Exception:  # noqa: BLE001 - whatever the model's code raises
         traceback.print_exc()
         return CANNOT_LOAD
+    os.chdir(Path(socket).parent)  # the kernel allows 107 bytes for a socket's path
     uvicorn.run(
         app,
-        uds=socket,
+        uds=Path(socket).name,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
