@@ -42,6 +42,7 @@ class Unconfined:
 
     def argv(self, inside, *, read_only, writable, chdir):
         places = {str(within): str(host) for host, within in {**read_only, **writable}.items()}
+        assert chdir == Path("/app")
         places["/sock/m.sock"] = places["/sock"] + "/m.sock"
         return [
             "env",

@@ -27,6 +27,7 @@ from kfops.ports.serving import ABSENT, Answer, Arm, ArmName, ModelSource, Serve
 
 _STACK_STARTS_WITHIN_S = 30.0
 _STACK_ENDS_WITHIN_S = 15.0
+_STACK_DIES_WITHIN_S = 1.0  # from its last word to the end of its process
 _POLL_S = 0.02
 _SERVER = Path(__file__).parent / "model_server"
 
@@ -120,8 +121,8 @@ class LocalServing:
         self._ensure()
         try:
             return control.request(self.folder, content)
-        except Unavailable:
-            if self._is_held():
+        except control.NoAnswer:
+            if not _eventually(lambda: not self._is_held(), _STACK_DIES_WITHIN_S):
                 raise
         self._ensure()  # it ended while it was asked, and every request may be made twice
         return control.request(self.folder, content)

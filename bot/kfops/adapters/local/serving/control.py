@@ -19,8 +19,12 @@ _LARGEST_LINE = 1 << 20
 Answering = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
+class NoAnswer(Unavailable):
+    """Nobody listens, or who listened went away."""
+
+
 def request(folder: Path, content: Mapping[str, Any], timeout_s: float = 10.0) -> dict[str, Any]:
-    """Unavailable when nobody listens or no answer comes; Refused when the stack says no."""
+    """NoAnswer when none comes; Unavailable or Refused when the stack says that."""
     try:
         with short_path(folder, SOCKET) as path, socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout_s)
@@ -29,7 +33,7 @@ def request(folder: Path, content: Mapping[str, Any], timeout_s: float = 10.0) -
             line = connection.makefile("rb").readline(_LARGEST_LINE)
         answer = json.loads(line)
     except (OSError, ValueError) as error:
-        raise Unavailable(f"the serving stack does not answer: {error}") from error
+        raise NoAnswer(f"the serving stack does not answer: {error}") from error
     if "refused" in answer:
         raise Refused(answer["refused"])
     if "unavailable" in answer:
