@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_SHORTEST = 3  # below that every word is near every other
 _SHORT = 5
 _EDITS = 2
 _LONGEST = 40
@@ -25,12 +26,13 @@ def distance(one: str, other: str) -> int:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of `known` that `word` was probably meant to be: 1 edit in a short name, 2 in a longer one."""
-    if len(word) > _LONGEST:
+    if not _SHORTEST <= len(word) <= _LONGEST:
         return None
     near = [
         (edits, name)
         for name in known
-        if abs(len(name) - len(word)) <= _EDITS
+        if len(name) >= _SHORTEST
+        and abs(len(name) - len(word)) <= _EDITS
         and (edits := distance(word, name)) <= (1 if len(name) <= _SHORT else _EDITS)
     ]
     return min(near)[1] if near else None

@@ -55,12 +55,15 @@ class Predictor(Section):
     format: Identifier = "mlflow"
     """The model's format, as KServe names it; models that the bot records are `mlflow`."""
     replicas: Replicas = Replicas()
+    """How many copies of the server run."""
     resources: Resources = Resources()
+    """What one copy of the server gets."""
     gpu: Annotated[int, Field(ge=0, le=64)] = 0
     """Graphics processors of one copy."""
     scale_on: ScaleOn = ScaleOn()
+    """What adds and removes copies."""
     batcher: Batcher | None = None
-    """None: every request is predicted by itself."""
+    """Predict several requests together. Left out: every request by itself."""
 
 
 class Check(Section):
@@ -121,7 +124,10 @@ class Deployment(Section):
     """How the model is served."""
 
     predictor: Predictor = Predictor()
+    """The server of the model."""
     check: Check = Check()
+    """The endpoint check: the sample request, to the candidate alone, before any user reaches it."""
     canary: Canary = Canary()
-    environments: Annotated[dict[Identifier, Environment], Field(max_length=20, default_factory=dict)]
+    """How a candidate earns its traffic."""
+    environments: Annotated[dict[Identifier, Environment], Field(max_length=20)] = Field(default_factory=dict)
     """The places that serve, by name. Left out: `staging` in the namespace MODEL-staging, `production` in MODEL."""

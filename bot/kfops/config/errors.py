@@ -9,14 +9,14 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Position:
-    """A place in a file: `line` and `column` count from 1. `source` is a file's name, or a `--set` as typed."""
+    """A place in a file: `line` and `column` count from 1. `source` is a file's name; or a `--set` as typed, in line 0."""
 
     source: str
     line: int = 1
     column: int = 1
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}"
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,12 @@ class RulesHalf(Section):
     overridable: Annotated[tuple[Identifier, ...], Field(max_length=100)] = ()
     """Parameters that `--set` may change from a comment."""
     evidence: Evidence = Evidence()
+    """What a run must show."""
     models: Models = Models()
+    """Who records models."""
     deployment: Deployment = Deployment()
+    """How the model is served."""
     schedule: Schedule = Schedule()
+    """What happens without anybody asking."""
     permissions: Permissions = Permissions()
+    """Who may: a role on the repository, or the members of teams."""

@@ -131,10 +131,9 @@ class _Builder:
     def _value(self, event: yaml.Event, path: Path) -> Any:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             self._fail(event, path, "anchors and aliases are not allowed", hint="Write the value out.")
-        if getattr(event, "tag", None):
-            self._fail(
-                event, path, "tags are not allowed", shown(str(event.tag)), hint="Write the plain value."
-            )
+        tag: str | None = getattr(event, "tag", None)
+        if tag:
+            self._fail(event, path, "tags are not allowed", shown(tag), hint="Write the plain value.")
         if len(path) > DEEPEST:
             self._fail(event, path, "nested too deeply", expected=f"at most {DEEPEST} levels")
         self._values[path] = self._position(event)

@@ -20,7 +20,7 @@ class Pipeline(Section):
     """The pipeline's function; needed only when the file has several pipelines."""
     requirements: RelativePath | None = None
     """What the steps import, as pinned requirements; none: the installed set serves."""
-    parameters: Annotated[dict[Identifier, JsonValue], Field(max_length=100, default_factory=dict)]
+    parameters: Annotated[dict[Identifier, JsonValue], Field(max_length=100)] = Field(default_factory=dict)
     """Values of the pipeline's parameters; the others keep the pipeline's own defaults."""
     timeout: PositiveDuration = timedelta(hours=2)
     """A run that takes longer is ended."""
@@ -72,6 +72,10 @@ class WorkHalf(Section):
     version: Literal[1]
     """The version of this file's format."""
     pipeline: Pipeline
+    """What is compiled and run."""
     data: Data | None = None
+    """What the data are, so that they are checked before anything is trained."""
     images: Images = Images()
+    """Container images of the steps."""
     samples: Samples = Samples()
+    """Files that show what callers send."""
