@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support import served_models
-from tests.support.served_models import BROKEN, DIES_OF, GOOD, HUNGRY, LINKING, MORTAL, PICKY, SLEEPY
+from tests.support.served_models import BROKEN, DIES_OF, GOOD, HUNGRY, LINKING, MORTAL, PICKY, PYFUNC, SLEEPY
 
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.serving.adapter import LocalServing
@@ -350,6 +350,27 @@ def test_another_bot_process_finds_the_stack_and_a_new_stack_finds_the_wish(serv
     served = until(again, lambda served: served.stable.readiness is Readiness.READY)
     assert (served.url, served.stable.version) == (url, "1")
     assert httpx.post(f"{url}/predict", content=body()).status_code == 200
+
+
+def test_envoy_is_brought_back_with_the_weights_in_force(serving, model):
+    url = serve(serving, model(GOOD, "1"))
+    children = Path(f"/proc/{serving.pid()}/task/{serving.pid()}/children").read_text().split()
+    (envoy,) = [int(pid) for pid in children if "bootstrap.json" in Path(f"/proc/{pid}/cmdline").read_text()]
+    os.kill(envoy, signal.SIGKILL)
+
+    def answers(_: Served) -> bool:
+        try:
+            return httpx.post(f"{url}/predict", content=body()).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    until(serving, answers)
+
+
+def test_a_model_that_is_not_scikit_learns(serving, model):
+    url = serve(serving, model(PYFUNC, "1"))
+    answer = httpx.post(f"{url}/predict", json={"instances": [{"x": 21}]})
+    assert answer.json() == {"predictions": [{"x": 42}]}
 
 
 def test_environments_stand_side_by_side(serving, model):

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-PICKY, GOOD, MORTAL = "picky", "good", "mortal"
+PICKY, GOOD, MORTAL, PYFUNC = "picky", "good", "mortal", "pyfunc"
 BROKEN, HUNGRY, SLEEPY, LINKING = "broken", "hungry", "sleepy", "linking"
 DIES_OF = "death"
 
@@ -71,6 +71,7 @@ def _write(directory: Path) -> None:
             signature=infer_signature(rows, churn),
             input_example=rows.head(2),
         )
+    _write_pyfunc(directory / PYFUNC)
     spoilt = {
         BROKEN: b"cno_such_library\nThing\n.",
         HUNGRY: pickle.dumps(_AtLoading(bytearray, 1 << 46)),
@@ -82,6 +83,17 @@ def _write(directory: Path) -> None:
         place.mkdir()
         (place / "MLmodel").write_bytes((directory / GOOD / "MLmodel").read_bytes())
         (place / "model.pkl").write_bytes(content)
+
+
+def _write_pyfunc(directory: Path) -> None:
+    """A model of another kind than scikit-learn's, which only MLflow itself can load."""
+    import mlflow.pyfunc
+
+    class Doubling(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002 - MLflow calls it so
+            return model_input * 2
+
+    mlflow.pyfunc.save_model(directory, python_model=Doubling(), pip_requirements=["mlflow"])
 
 
 if __name__ == "__main__":

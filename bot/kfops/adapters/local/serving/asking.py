@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from kfops.adapters.local.serving.control import short_path
+from kfops.adapters.local.serving.plain_http import NO_TLS
 from kfops.ports.serving import Answer
 
 _LARGEST_ANSWER = 16 << 20
@@ -30,7 +31,9 @@ def _exchange(socket: str, path: str, body: bytes, deadline: float) -> tuple[int
     headers = {"content-type": "application/json"}
     left = max(0.001, deadline - time.monotonic())
     with (
-        httpx.Client(transport=httpx.HTTPTransport(uds=socket), timeout=left, trust_env=False) as client,
+        httpx.Client(
+            transport=httpx.HTTPTransport(uds=socket, verify=NO_TLS), timeout=left, trust_env=False
+        ) as client,
         client.stream("POST", f"http://model/{path.lstrip('/')}", content=body, headers=headers) as answer,
     ):
         content = bytearray()

@@ -16,6 +16,7 @@ import httpx
 from kfops.adapters.local.serving import envoy_config
 from kfops.adapters.local.serving.child import die_with_parent
 from kfops.adapters.local.serving.envoy_config import Front
+from kfops.adapters.local.serving.plain_http import NO_TLS
 from kfops.adapters.local.serving.settle import SLOTS
 from kfops.ports.errors import Refused, Unavailable
 
@@ -47,7 +48,7 @@ class Envoy:
         self._runtime: dict[str, int] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._admin = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(envoy_config.ADMIN_SOCKET)),
+            transport=httpx.AsyncHTTPTransport(uds=envoy_config.ADMIN_SOCKET, verify=NO_TLS),
             base_url="http://admin",
             timeout=_CALL_TIMEOUT_S,
             trust_env=False,

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from kfops.adapters.local.serving.child import die_with_parent
+from kfops.adapters.local.serving.plain_http import NO_TLS
 from kfops.adapters.local.serving.settle import State
 from kfops.domain.canary_facts import Failure, FailureKind
 
@@ -180,7 +181,7 @@ class ServerProcess:
     async def _until_ready(self, ended: asyncio.Task[int]) -> bool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._ready_within_s
-        transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
+        transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=NO_TLS)
         async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=_ASK_TIMEOUT_S) as client:
             while loop.time() < deadline and not ended.done():
                 if self._take_socket() and await self._is_ready(client):

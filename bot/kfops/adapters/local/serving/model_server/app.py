@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import protocols
-from .model import Model, Prediction
+from .model import Model
 from .table import BadInput
 
 _LARGEST_BODY = 16 << 20
 _LONGEST_MESSAGE = 300
 
-Answered = Callable[[Any, Prediction], Any]
+Read = Callable[[Any, Model], Any]
+Answer = Callable[[Model, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,23 @@ class _Fault(Exception):  # noqa: N818
 def application(model: Model, identity: Identity) -> ASGIApp:
     threads = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
 
-    def predicting(
-        read: Callable[[Any, Model], Any], answered: Answered
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            _check_name(request, identity)
-            body = _parse(await _body(request))
-            prediction = await anyio.to_thread.run_sync(_predict, model, read, body, limiter=threads)
-            return _json(answered(body, prediction))
+    async def answered(request: Request, read: Read, answer: Answer) -> tuple[Any, dict[str, Any]]:
+        _check_name(request, identity)
+        body = _parse(await _body(request))
+        return body, await anyio.to_thread.run_sync(_predict, model, read, answer, body, limiter=threads)
 
-        return endpoint
+    async def predict(request: Request) -> Response:
+        _, answer = await answered(request, protocols.instances, protocols.klearn_answer)
+        return _json(answer)
+
+    async def predict_v1(request: Request) -> Response:
+        _, answer = await answered(request, protocols.instances, protocols.v1_answer)
+        return _json(answer)
+
+    async def infer(request: Request) -> Response:
+        body, answer = await answered(request, protocols.tensors, protocols.v2_answer)
+        named = {"model_name": identity.name, "model_version": identity.version}
+        return _json(named | ({"id": body["id"]} if "id" in body else {}) | answer)
 
     async def metadata(request: Request) -> Response:
         _check_name(request, identity)
@@ -67,13 +75,9 @@ def application(model: Model, identity: Identity) -> ASGIApp:
     async def health(request: Request) -> Response:  # noqa: ARG001 - Starlette's endpoint signature
         return _json({"live": True, "ready": True})
 
-    def v2(body: Any, prediction: Prediction) -> Any:
-        return protocols.tensor_answer(identity.name, identity.version, body, prediction)
-
-    infer = predicting(protocols.tensors, v2)
     routes = [
-        Route("/predict", predicting(protocols.instances, _klearn), methods=["POST"]),
-        Route("/v1/models/{name}:predict", predicting(protocols.instances, _v1), methods=["POST"]),
+        Route("/predict", predict, methods=["POST"]),
+        Route("/v1/models/{name}:predict", predict_v1, methods=["POST"]),
         Route("/v1/models/{name}", ready),
         Route("/v2/health/live", health),
         Route("/v2/health/ready", health),
@@ -88,28 +92,17 @@ def application(model: Model, identity: Identity) -> ASGIApp:
     return _named(app, identity)
 
 
-def _predict(model: Model, read: Callable[[Any, Model], Any], body: Any) -> Prediction:
+def _predict(model: Model, read: Read, answer: Answer, body: Any) -> dict[str, Any]:
     try:
         features = read(body, model)
     except BadInput as error:
         raise _Fault(400, str(error)) from error
     try:
-        return model.predict(features)
+        return answer(model, features)
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # for the server's log; the caller gets one line
         first = (str(error).strip().splitlines() or ["no message"])[0]
         raise _Fault(500, f"the model failed: {type(error).__name__}: {first}"[:_LONGEST_MESSAGE]) from error
-
-
-def _v1(body: Any, prediction: Prediction) -> Any:  # noqa: ARG001
-    return {"predictions": prediction.values}
-
-
-def _klearn(body: Any, prediction: Prediction) -> Any:
-    answer = _v1(body, prediction)
-    return (
-        answer if prediction.probabilities is None else answer | {"probabilities": prediction.probabilities}
-    )
 
 
 def _metadata(model: Model, identity: Identity) -> dict[str, Any]:

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .table import Signature, by_columns, read_signature, table
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """`probabilities` by row, in the order of the model's classes; None where the model has none."""
-
-    values: list[Any]
-    probabilities: list[Any] | None
 
 
 class Model:
@@ -30,10 +21,12 @@ class Model:
         classes = getattr(self._estimator, "classes_", None)
         return None if classes is None else plain(classes)
 
-    def predict(self, features: Any) -> Prediction:
-        values = plain(self._estimator.predict(features))
-        probabilities = plain(self._estimator.predict_proba(features)) if self._has_probabilities else None
-        return Prediction(values, probabilities)
+    def predict(self, features: Any) -> list[Any]:
+        return plain(self._estimator.predict(features))
+
+    def probabilities(self, features: Any) -> list[Any] | None:
+        """By row, in the order of the classes; None where the model has none."""
+        return plain(self._estimator.predict_proba(features)) if self._has_probabilities else None
 
     def warm(self, directory: Path) -> None:
         """Answer the stored example once, so that the first caller does not wait. A model that cannot do even that
@@ -49,15 +42,11 @@ class Model:
             self.predict(features)
         except Exception as error:  # noqa: BLE001 - the model's own code
             sys.stderr.write(f"the stored example cannot be answered: {error!r}\n")
-            self._drop_probabilities_that_fail(features)
-
-    def _drop_probabilities_that_fail(self, features: Any) -> None:
-        """Some estimators have the method and refuse it, for a regression for instance."""
-        try:
-            self._estimator.predict(features)
-        except Exception:  # noqa: BLE001
             return
-        self._has_probabilities = False
+        try:
+            self.probabilities(features)
+        except Exception:  # noqa: BLE001 - some have the method and refuse it, for a regression for instance
+            self._has_probabilities = False
 
 
 def load(directory: Path) -> Model:

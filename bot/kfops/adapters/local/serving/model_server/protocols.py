@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .model import Model, Prediction
+from .model import Model
 from .table import BadInput, by_columns, table
 
 
@@ -32,14 +32,22 @@ def tensors(body: Any, model: Model) -> Any:
     return by_columns({name: data for name, _, data in read}, model.signature, "inputs")
 
 
-def tensor_answer(name: str, version: str, body: Any, prediction: Prediction) -> dict[str, Any]:
-    outputs = [_output("predict", prediction.values)]
-    if prediction.probabilities is not None:
-        outputs.append(_output("predict_proba", prediction.probabilities))
-    answer: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": outputs}
-    if isinstance(body, dict) and "id" in body:
-        answer["id"] = body["id"]
-    return answer
+def v1_answer(model: Model, features: Any) -> dict[str, Any]:
+    return {"predictions": model.predict(features)}
+
+
+def klearn_answer(model: Model, features: Any) -> dict[str, Any]:
+    probabilities = model.probabilities(features)
+    answer = v1_answer(model, features)
+    return answer if probabilities is None else answer | {"probabilities": probabilities}
+
+
+def v2_answer(model: Model, features: Any) -> dict[str, Any]:
+    probabilities = model.probabilities(features)
+    outputs = [_output("predict", model.predict(features))]
+    if probabilities is not None:
+        outputs.append(_output("predict_proba", probabilities))
+    return {"outputs": outputs}
 
 
 def finite(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,16 +108,21 @@ def _series(values: list[Any], column: Column, where: str) -> Any:
             raise BadInput(f"{where}: {column.name} holds a value that is no time: {error}") from error
     if column.type in _NUMBERS:
         # A whole number that is not there can only be a float's NaN.
-        return pd.Series(values, dtype="float64" if None in values else _NUMBERS[column.type])
+        try:
+            return pd.Series(values, dtype="float64" if None in values else _NUMBERS[column.type])
+        except (OverflowError, ValueError) as error:
+            raise BadInput(
+                f"{where}: {column.name} holds a number that is too large for {column.type}"
+            ) from error
     # Strings are left to pandas, which chooses the type that it chose when the training table was read.
     return pd.Series(values)
 
 
 def _fits(value: Any, kind: str) -> bool:
-    if kind in {"double", "float"}:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind in {"long", "integer"}:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if kind in _NUMBERS:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return False
+        return kind in {"double", "float"} or value == int(value)
     if kind in {"string", "datetime"}:
         return isinstance(value, str)
     if kind == "boolean":
