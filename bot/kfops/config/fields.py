@@ -101,6 +101,14 @@ _registry_name, _registry_schema = _text(
 ImageRepository = Annotated[str, _registry_name, _registry_schema]
 _team_name, _team_schema = _text(_TEAM, "a team's slug, such as ml-leads or acme/ml-leads")
 Team = Annotated[str, _team_name, _team_schema]
+_PATTERN = re.compile(r"(?:\*|[A-Za-z0-9][A-Za-z0-9-]{0,38})/(?:\*|[A-Za-z0-9._-]{1,100})", re.ASCII)
+_pattern_name, _pattern_schema = _text(
+    _PATTERN, "a repository as owner/name, or owner/* for all of an owner's"
+)
+RepositoryPattern = Annotated[str, _pattern_name, _pattern_schema]
+_PREFIX = re.compile(r"(?:[a-z][a-z0-9+.-]*://[A-Za-z0-9][A-Za-z0-9._-]*/|/)(?:[A-Za-z0-9._=-]+/)*", re.ASCII)
+_prefix_name, _prefix_schema = _text(_PREFIX, "a folder's address that ends in '/', such as s3://ml/churn/")
+StoragePrefix = Annotated[str, _prefix_name, _prefix_schema]
 
 
 def _path(value: Any) -> str:

@@ -35,6 +35,9 @@ def schema(model: type[BaseModel] = KfopsFile, title: str = "kfops.yaml") -> dic
     documented = documentation()
     for name, section in generated.get("$defs", {}).items():
         section.pop("title", None)
+        for content in section.get("properties", {}).values():
+            if "patternProperties" in content:
+                content["additionalProperties"] = False  # a key that the pattern refuses is refused
         _describe(section, documented.get(name, {}))
     for base in model.__mro__:
         _describe(generated, documented.get(base.__name__, {}))
