@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.support import playground as support
+from tests.support.playground import World
 
 from kfops.playground.playground import Playground
 from kfops.playground.server import running
-from tests.support import playground as support
-from tests.support.playground import World
 
 REPO = "/repos/{owner}/{repo}"
 PULL = f"{REPO}/pulls/{{pull_number}}"
@@ -304,7 +303,7 @@ def test_comments_since_a_moment(world: World) -> None:
     world.call("POST", f"{ISSUE}/comments", 201, issue_number=number, body={"body": "x"}, **at)
     everything = f"{REPO}/issues/comments"
     assert len(world.call("GET", everything, 200, query={"since": "2020-01-01T00:00:00Z"}, **at)) == 1
-    later = datetime.now(UTC).replace(year=2999).isoformat()
+    later = support.now().replace(year=2999).isoformat()
     assert world.call("GET", everything, 200, query={"since": later, "sort": "created"}, **at) == []
     world.call("GET", everything, 422, query={"since": "yesterday"}, **at)
 
@@ -569,7 +568,7 @@ def test_bad_json(world: World) -> None:
 
 
 def test_over_the_rate_limit(tmp_path: Path) -> None:
-    playground = Playground(tmp_path, clock=lambda: datetime.now(UTC), rate_limit=2)
+    playground = Playground(tmp_path, clock=support.now, rate_limit=2)
     user = playground.add_user("ada")
     with (
         running(playground) as url,
@@ -578,4 +577,4 @@ def test_over_the_rate_limit(tmp_path: Path) -> None:
         answers = [client.get(f"{url}/api/v3/users/ada") for _ in range(3)]
     assert [sent.status_code for sent in answers] == [200, 200, 403]
     assert [sent.headers["x-ratelimit-remaining"] for sent in answers] == ["1", "0", "0"]
-    assert int(answers[2].headers["x-ratelimit-reset"]) > datetime.now(UTC).timestamp()
+    assert int(answers[2].headers["x-ratelimit-reset"]) > support.now().timestamp()

@@ -14,6 +14,7 @@ from kfops.playground import http_backend
 from kfops.playground.errors import Refusal
 from kfops.playground.forge import API_PREFIX, Forge
 from kfops.playground.page.apps import routes as app_page_routes
+from kfops.playground.page.routes import problem_page
 from kfops.playground.page.routes import routes as page_routes
 from kfops.playground.playground import Playground
 from kfops.playground.rest import apps, checks, deployments, git_data, issues, pulls, repositories, users
@@ -52,17 +53,16 @@ def create_app(playground: Playground) -> FastAPI:
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
-    _ = request
     if not isinstance(error, Refusal):
         raise error
-    return refused(error)
+    for_people = "text/html" in request.headers.get("accept", "") and not _REST.match(request.url.path)
+    return problem_page(request, error) if for_people else refused(error)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    _ = request
     if not isinstance(error, HTTPException):
         raise error
-    return refused(Refusal(error.status_code, str(error.detail)))
+    return await _on_refusal(request, Refusal(error.status_code, str(error.detail)))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from kfops.playground.actions import comments, merging, pulls, reviews
 from kfops.playground.errors import Refusal, not_found
+from kfops.playground.git.changes import EMPTY_TREE, changes
 from kfops.playground.git.history import archive, blob, commit, entry
 from kfops.playground.page.assets import asset, avatar
 from kfops.playground.page.diff import rows
@@ -28,6 +29,12 @@ _PULL = "/{owner}/{repo}/pull/{number}"
 
 def _repository(seen: Visit, owner: str, repo: str) -> Repository:
     return see(seen.forge.state.repository(owner, repo), seen.caller)
+
+
+def problem_page(request: Request, refusal: Refusal) -> Response:
+    return html(
+        visit(request), "problem.html", refusal.status, message=_sentence(refusal), status_code=refusal.status
+    )
 
 
 @routes.get("/")
@@ -165,9 +172,9 @@ def pull_commits(seen: Seen, owner: str, repo: str, number: int) -> Response:
 
 
 @routes.get(f"{_PULL}/revision")
-def revision(seen: Seen) -> dict[str, int]:
+def revision(request: Request) -> dict[str, int]:
     """What the open page asks for now and then: another number means that something changed."""
-    return {"revision": seen.forge.state.revision}
+    return {"revision": int(request.app.state.forge.state.revision)}
 
 
 def _page(
@@ -291,8 +298,6 @@ def download(request: Request, owner: str, repo: str, sha: str, token: str = "")
 
 @routes.get("/{owner}/{repo}/commit/{sha}")
 def commit_page(seen: Seen, owner: str, repo: str, sha: str) -> Response:
-    from kfops.playground.git.changes import EMPTY_TREE, changes
-
     with seen.forge.lock:
         repository = _repository(seen, owner, repo)
         bare = seen.forge.bare(repository)

@@ -30,6 +30,8 @@ def label(forge: Forge, repository: Repository, one: Label) -> Json:
         "color": one.color,
         "default": False,
         "description": one.description,
+        "archived_at": None,
+        "archived_by": None,
     }
 
 
