@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,18 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support import served_models
-from tests.support.served_models import BROKEN, DIES_OF, GOOD, HUNGRY, LINKING, MORTAL, PICKY, PYFUNC, SLEEPY
+from tests.support.served_models import (
+    BROKEN,
+    DIES_OF,
+    GOOD,
+    HUNGRY,
+    LINKING,
+    MORTAL,
+    NAPS_ON,
+    PICKY,
+    PYFUNC,
+    SLEEPY,
+)
 
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.serving.adapter import LocalServing
@@ -304,6 +316,18 @@ def test_a_candidate_that_dies_gets_no_more_requests_and_says_how(serving, model
     assert (died.kind, "exit code 7" in died.message) == (FailureKind.DIED, True)
     assert serving.observe(PRODUCTION).candidate_weight == 0
     assert {httpx.post(f"{url}/predict", content=body()).status_code for _ in range(20)} == {200}
+
+
+def test_a_caller_who_gave_up_waiting_is_an_error_and_one_who_never_asked_is_not(serving, model):
+    url = serve(serving, model(MORTAL, "1"))
+    since = WallClock().now()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/predict", content=body(NAPS_ON), timeout=0.3)
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as halfway:
+        halfway.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        until(serving, lambda _: counts(serving, since).champion.requests == 1)
+    found = settled_counts(serving, since, 2).champion
+    assert (found.requests, found.errors, found.client_errors) == (2, 1, 1)
 
 
 def test_a_stable_revision_that_dies_is_brought_back(serving, model):

@@ -15,7 +15,7 @@ from typing import Any
 
 PICKY, GOOD, MORTAL, PYFUNC = "picky", "good", "mortal", "pyfunc"
 BROKEN, HUNGRY, SLEEPY, LINKING = "broken", "hungry", "sleepy", "linking"
-DIES_OF = "death"
+DIES_OF, NAPS_ON = "death", "nap"
 
 
 def make_models(directory: Path) -> Path:
@@ -55,6 +55,8 @@ def _write(directory: Path) -> None:
     def die(frame: Any) -> Any:
         if (frame["contract"] == "death").any():
             os._exit(7)
+        if (frame["contract"] == "nap").any():
+            time.sleep(1)
         return frame
 
     models = {
