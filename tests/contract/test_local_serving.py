@@ -26,6 +26,7 @@ from tests.support.served_models import (
     PYFUNC,
     SLEEPY,
 )
+from tests.support.unconfined import Unconfined
 
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.serving.adapter import LocalServing
@@ -47,21 +48,6 @@ def body(contract: str = "m", tenure: float = 1) -> bytes:
 class WallClock:
     def now(self) -> datetime:
         return datetime.fromtimestamp(time.time(), UTC)
-
-
-class Unconfined:
-    """The sandbox's shape, without its walls."""
-
-    def argv(self, inside, *, read_only, writable, chdir):
-        places = {str(within): str(host) for host, within in {**read_only, **writable}.items()}
-        assert chdir == Path("/app")
-        places["/sock/m.sock"] = places["/sock"] + "/m.sock"
-        return [
-            "env",
-            "-C",
-            str(Path(places["/app/model_server"]).parent),
-            *(places.get(word, word) for word in inside),
-        ]
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ class Environment:
         self._settled = settle(None, {}, Target())
         self._in_force: tuple[dict[str, int], int] | None = None
         self._newest_candidate: str | None = None
+        self._earlier: dict[str, int] = {}  # requests that a slot's earlier occupants got
         self._turning = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -100,6 +101,7 @@ class Environment:
                 self._servers[slot].drain()
                 self._spawn(self._drained(slot, self._servers[slot]))
             for slot, identity in settled.start:
+                self._earlier[slot], _ = await self._envoy.requests(self.front.slug, slot)
                 self._start(slot, self._wished.source(identity))
 
     def observe(self) -> dict[str, Any]:
@@ -119,6 +121,9 @@ class Environment:
         """Which slot is which arm since when, and the newest candidate's own counter."""
         newest = self._newest_candidate
         total, active = await self._envoy.requests(self.front.slug, newest) if newest else (0, 0)
+        # Envoy counts by slot since it started: less than an earlier occupant had means that it started since.
+        earlier = self._earlier.get(newest or "", 0)
+        total -= earlier if total >= earlier else 0
         return {
             "stable": self._binding(self._settled.stable),
             "candidate": self._binding(self._settled.candidate),
