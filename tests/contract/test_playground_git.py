@@ -209,7 +209,7 @@ def test_a_large_push_and_clone(world: World, tmp_path: Path) -> None:
     assert (tmp_path / "c" / "noise.txt").stat().st_size == len(noise)
 
 
-def test_folders_are_brought_in(tmp_path: Path) -> None:
+def test_folders_are_brought_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     playground = Playground(tmp_path / "forge", clock=support.now)
     playground.add_user("ada")
     playground.create_repository("ada", "plain")
@@ -219,6 +219,8 @@ def test_folders_are_brought_in(tmp_path: Path) -> None:
         (folder / name).write_text(text)
     first = playground.import_directory("ada/plain", folder)
     (folder / "more.txt").write_text("y")
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
     second = playground.import_directory("ada/plain", folder, branch="topic")
     bare = playground.bare(playground.repository("ada/plain"))
     assert bare.text("ls-tree", "--name-only", first).split() == [".gitignore", "keep.txt"]

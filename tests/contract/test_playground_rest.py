@@ -578,3 +578,64 @@ def test_over_the_rate_limit(tmp_path: Path) -> None:
     assert [sent.status_code for sent in answers] == [200, 200, 403]
     assert [sent.headers["x-ratelimit-remaining"] for sent in answers] == ["1", "0", "0"]
     assert int(answers[2].headers["x-ratelimit-reset"]) > support.now().timestamp()
+
+
+def test_every_operation_knows_a_bad_token(world: World) -> None:
+    for method, template in sorted(support.operations()):
+        if template == "/app-manifests/{code}/conversions":
+            continue
+        names = {"check_run_id": 1, "comment_id": 1, "deployment_id": 1, "hook_id": 1, "installation_id": 1, "issue_number": 1,
+                 "pull_number": 1, "reaction_id": 1, "delivery_id": 1, "owner": "ada", "repo": "x", "path": "x", "ref": "x",
+                 "branch": "x", "basehead": "a...b", "sha": "0" * 40, "name": "x", "username": "x", "org": "x", "team_slug": "x"}  # fmt: skip
+        sent = world.call.as_("ghp_wrong").send(
+            method, template, body=None if method == "GET" else {}, **names
+        )
+        assert (sent.status_code, sent.json()["message"]) == (401, "Bad credentials"), template
+
+
+def test_every_operation_hides_what_one_may_not_see(world: World) -> None:
+    world.with_pull("secret")
+    world.playground.repository("ada/secret").private = True
+    bodies = {
+        f"POST {REPO}/check-runs": {"name": "x", "head_sha": "0" * 40},
+        f"POST {REPO}/deployments": {"ref": "x"},
+        f"POST {REPO}/deployments/{{deployment_id}}/statuses": {"state": "success"},
+        f"POST {REPO}/git/refs": {"ref": "refs/heads/x", "sha": "0" * 40},
+        f"PATCH {REPO}/git/refs/{{ref}}": {"sha": "0" * 40},
+        f"PATCH {COMMENT}": {"body": "x"},
+        f"POST {COMMENT}/reactions": {"content": "eyes"},
+        f"POST {ISSUE}/comments": {"body": "x"},
+        f"POST {REPO}/labels": {"name": "x"},
+        f"POST {REPO}/pulls": {"title": "x", "head": "topic", "base": "main"},
+        f"POST {REPO}/statuses/{{sha}}": {"state": "success"},
+    }
+    for method, template in sorted(support.operations()):
+        if not template.startswith(REPO) or template.endswith("/installation"):
+            continue
+        names = {"check_run_id": 1, "comment_id": 1, "deployment_id": 1, "hook_id": 1, "issue_number": 1, "pull_number": 1,
+                 "reaction_id": 1, "delivery_id": 1, "path": "README.md", "ref": "topic", "branch": "main", "basehead": "main...topic",
+                 "sha": "0" * 40, "name": "bug", "username": "bob"}  # fmt: skip
+        body = bodies.get(f"{method} {template}", None if method == "GET" else {})
+        for login in ("stranger", ""):
+            caller = world.as_(login) if login else world.call.as_("")
+            status = caller.send(method, template, body=body, owner="ada", repo="secret", **names).status_code
+            assert status in ({404} if login or method == "GET" else {401, 404}), (
+                f"{method} {template} {login}: {status}"
+            )
+
+
+def test_an_empty_repository(world: World) -> None:
+    world.repository("empty")
+    at = {"owner": "ada", "repo": "empty"}
+    world.call("GET", f"{REPO}/commits/{{ref}}", 409, ref="main", **at)
+    world.call("GET", f"{REPO}/branches/{{branch}}", 404, branch="main", **at)
+    world.call("GET", f"{REPO}/contents/{{path}}", 404, path="README.md", **at)
+    assert world.call("GET", f"{REPO}/pulls", 200, **at) == []
+    assert world.call("GET", f"{REPO}/branches", 200, **at) == []
+
+
+def test_ones_own_repositories(world: World) -> None:
+    world.repository("shared-privately", private=True)
+    for login, reached in {"bob": True, "helper": True, "stranger": False}.items():
+        found = world.as_(login)("GET", "/user/repos", 200, query={"per_page": 100})
+        assert ("ada/shared-privately" in [one["full_name"] for one in found]) is reached

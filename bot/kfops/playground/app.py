@@ -14,8 +14,10 @@ from kfops.playground import http_backend
 from kfops.playground.errors import Refusal
 from kfops.playground.forge import API_PREFIX, Forge
 from kfops.playground.page.apps import routes as app_page_routes
+from kfops.playground.page.pulls import routes as pull_page_routes
 from kfops.playground.page.routes import problem_page
 from kfops.playground.page.routes import routes as page_routes
+from kfops.playground.page.sources import routes as source_routes
 from kfops.playground.playground import Playground
 from kfops.playground.rest import apps, checks, deployments, git_data, issues, pulls, repositories, users
 from kfops.playground.rest.door import refused
@@ -41,8 +43,8 @@ def create_app(playground: Playground) -> FastAPI:
         for topic in _TOPICS:
             app.include_router(topic.routes, prefix=prefix)
     app.include_router(http_backend.routes)
-    app.include_router(app_page_routes)
-    app.include_router(page_routes)
+    for pages in (app_page_routes, pull_page_routes, source_routes, page_routes):
+        app.include_router(pages)
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)

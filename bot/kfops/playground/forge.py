@@ -31,7 +31,7 @@ class Forge:
         base_url: str = "http://127.0.0.1",
         rate_limit: int = 50_000,
     ) -> None:
-        self.data_dir = data_dir
+        self.data_dir = data_dir.absolute()  # git is run from other folders too
         self.clock = clock
         self.base_url = base_url
         self.rate_limit = rate_limit

@@ -96,11 +96,10 @@ class Playground(Forge):
         """The app and its private key (PEM), made here unless given. It is installed wherever there are repositories."""
         with self.lock:
             key = private_key or apps.new_key()
-            who = (
-                self.user(owner)
-                if owner
-                else next(user for user in self.state.users.values() if user.kind != "Bot")
-            )
+            people = [user for user in self.state.users.values() if user.kind != "Bot"]
+            if not people:
+                raise ValueError(f"the app {name} needs an owner: add a user before the app")
+            who = self.user(owner) if owner else people[0]
             app = apps.register(self, name, key, who)
             if webhook_url:
                 repositories.add_hook(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ZERO = "0" * 40
+_SHA = re.compile(r"[0-9a-f]{40}")
 _SETTINGS = {
     "uploadpack.allowReachableSHA1InWant": "true",
     "uploadpack.allowAnySHA1InWant": "true",
@@ -70,7 +72,8 @@ class Bare:
         """The commit that a branch, tag, full ref name or sha names; None where there is none."""
         if not ref or ref.startswith("-"):
             return None
-        for candidate in (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):
+        exact = ref.startswith("refs/") or _SHA.fullmatch(ref) is not None
+        for candidate in (ref,) if exact else (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):
             done = self.run("rev-parse", "--verify", "--quiet", f"{candidate}^{{commit}}", ok=(0, 1, 128))
             if done.returncode == 0:
                 return done.stdout.decode().strip()
@@ -108,7 +111,10 @@ def snapshot(bare: Bare, folder: Path, branch: str, message: str, who: Mapping[s
     """Commits the files of a folder (ignored ones left out) on the branch; the branch then points there."""
     index = bare.path / "snapshot.index"
     env = {"GIT_INDEX_FILE": str(index), **who}
+    # -C: from a folder below, `.` would be that folder only.
     bare.run(
+        "-C",
+        str(folder),
         "--work-tree",
         str(folder.resolve()),
         "-c",
@@ -116,7 +122,7 @@ def snapshot(bare: Bare, folder: Path, branch: str, message: str, who: Mapping[s
         "add",
         "--all",
         ".",
-        env={**env, "GIT_DIR": str(bare.path)},
+        env=env,
     )
     tree = bare.text("write-tree", env=env)
     index.unlink(missing_ok=True)

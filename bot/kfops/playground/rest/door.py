@@ -55,8 +55,11 @@ class At:
         return require(self.repository, self.caller, role, scopes=scopes, level=level)
 
     def commit(self, ref: str) -> str:
-        """The commit that a ref of the path names; 422 for a sha that is not there, 404 for a name."""
-        found = self.forge.bare(self.repository).resolve(ref)
+        """The commit that a ref of the path names; 422 for a sha that is not there, 404 for a name, 409 where nothing is."""
+        bare = self.forge.bare(self.repository)
+        found = bare.resolve(ref)
+        if found is None and not bare.refs("refs/heads"):
+            raise Refusal(409, "Git Repository is empty.")
         if found is None:
             is_sha = len(ref) == 40 and all(letter in "0123456789abcdef" for letter in ref)  # noqa: PLR2004
             raise Refusal(422, f"No commit found for SHA: {ref}") if is_sha else not_found()

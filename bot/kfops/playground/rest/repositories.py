@@ -66,6 +66,18 @@ def _first_commit(at: At, repository: Repository) -> None:
     tell_changes(at.forge, repository, owner)
 
 
+@routes.get("/user/repos")
+def mine(at: In) -> Response:
+    """Every repository that the caller reaches by more than its being public."""
+    user = at.caller.account
+    reached = [
+        (one, role)
+        for one in at.forge.state.repositories.values()
+        if (role := role_of(one, user)) > (Role.NONE if one.private else Role.READ) or user.id in one.roles
+    ]
+    return page_of(at, reached, lambda pair: full(at.forge, *pair))
+
+
 @routes.get("/repos/{owner}/{repo}")
 def get(at: In) -> Response:
     repository = at.repository
@@ -125,6 +137,18 @@ def set_role(at: In, username: str, body: Invitation | None = None) -> Response:
         raise invalid("Collaborator", "permission")
     at.repository.roles[at.forge.user(username).id] = _ROLES[asked]
     return nothing()
+
+
+@routes.get("/repos/{owner}/{repo}/branches")
+def list_branches(at: In) -> Response:
+    found = at.forge.bare(at.repository).refs("refs/heads")
+    return page_of(
+        at,
+        list(found.items()),
+        lambda pair: wire.branch_summary(
+            at.forge, at.repository, pair[0].removeprefix("refs/heads/"), pair[1]
+        ),
+    )
 
 
 @routes.get("/repos/{owner}/{repo}/branches/{branch:path}/protection")

@@ -127,6 +127,11 @@ def git_ref(forge: Forge, repository: Repository, ref: str, sha: str, kind: str 
     }
 
 
+def branch_summary(forge: Forge, repository: Repository, name: str, sha: str) -> Json:
+    url = f"{repository_url(forge, repository)}/commits/{sha}"
+    return {"name": name, "commit": {"sha": sha, "url": url}, "protected": name in repository.protections}
+
+
 def branch(forge: Forge, repository: Repository, name: str, sha: str) -> Json:
     url = f"{repository_url(forge, repository)}/branches/{name}"
     protected = repository.protections.get(name)
