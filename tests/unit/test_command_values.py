@@ -17,6 +17,7 @@ from kfops.command.duration import LONGEST, format_duration, parse_duration
 from kfops.command.identifiers import InvalidValue
 from kfops.command.nearness import distance, nearest
 from kfops.command.parse import parse, parse_line
+from kfops.command.table import commands_table
 from kfops.domain.operation import Kind
 from kfops.domain.pull_request import Permission
 
@@ -197,3 +198,10 @@ def test_short_words_are_near_nothing():
     assert nearest("q", ["a"]) is None
     assert nearest("statsu", ["status", "staging"]) == "status"
     assert nearest("x" * 100_000, ["status"]) is None
+
+
+def test_table_has_a_row_for_each_command():
+    lines = commands_table().splitlines()
+    assert len(lines) == len(ENTRIES) + 2
+    assert all(line.count("|") == 4 for line in lines)
+    assert "| `/status` | what runs, what serves where" in commands_table()

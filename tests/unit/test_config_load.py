@@ -12,9 +12,11 @@ from kfops.config.check import check
 from kfops.config.errors import ConfigError
 from kfops.config.load import load, rules_edited, rules_of, work_of
 from kfops.config.meaning import Environment
+from kfops.config.plan import rollout_plan
 from kfops.config.tree import LARGEST
 from kfops.config.who import Who
 from kfops.domain.pull_request import Permission
+from kfops.domain.rollout import RolloutPlan
 
 SMALLEST = "version: 1\npipeline: {source: pipeline.py}\nmodel: churn\n"
 
@@ -202,7 +204,7 @@ VALUES = {
     "role": ("permissions: {run: wrte}", "permissions.run", 4, 20, "a role"),
     "nobody": ("permissions: {run: {teams: []}}", "permissions.run", 4, 20, "a role"),
     "role and teams": ("permissions: {run: {teams: [a], role: b}}", "permissions.run", 4, 20, "a role"),
-    "cron": ('schedule: {retrain: "0 25 * * *"}', "schedule.retrain", 4, 21, "a hour from 0 to 23"),
+    "cron": ('schedule: {retrain: "0 25 * * *"}', "schedule.retrain", 4, 21, "from 0 to 23 for the hour"),
     "cron of four": ('schedule: {retrain: "0 3 * *"}', "schedule.retrain", 4, 21, "five fields"),
     "cron with a step of nothing": ('schedule: {retrain: "*/0 3 * * *"}', "schedule.retrain", 4, 21, "a step of 1"),
     "path that leaves": ("samples: {request: ../x.json}", "samples.request", 4, 20, "without '..'"),
@@ -295,3 +297,20 @@ def test_warnings():
     ]
     (first, *_) = check(load(text))
     assert "300" in first.hint
+
+
+def test_rollout_plan_has_the_teams_bounds():
+    rules = rules_of(WHOLE, repository_name="acme/churn")
+    plan = rollout_plan(rules, rules.environment("staging"), is_first=True)
+    assert (plan.steps, plan.hold, plan.is_first, plan.merges) == (
+        (10, 50),
+        timedelta(minutes=1),
+        True,
+        False,
+    )
+    assert rollout_plan(rules, rules.environment("production"), is_first=False).merges
+
+
+def test_defaults_of_the_file_and_of_the_rollout_are_one():
+    rules = rules_of(SMALLEST, repository_name="acme/churn")
+    assert rollout_plan(rules, rules.environment("production"), is_first=False) == RolloutPlan()

@@ -13,7 +13,9 @@ _DNS_LABEL = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _COMMIT_PREFIX = re.compile(r"[0-9a-f]{12,64}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 IDENTIFIER_RULE = (
     "letters, digits, '.', '_' and '-', starting with a letter or a digit, at most 63 characters"

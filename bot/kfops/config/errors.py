@@ -36,7 +36,7 @@ class ConfigProblem:
         details = [f"found {self.found}"] if self.found else []
         details += [f"expected {self.expected}"] if self.expected else []
         tail = f" ({', '.join(details)})" if details else ""
-        return f"{where}{subject}{self.message}{tail}{' ' + self.hint if self.hint else ''}"
+        return f"{where}{subject}{self.message}{tail}{'. ' + self.hint if self.hint else ''}"
 
 
 class ConfigError(Exception):

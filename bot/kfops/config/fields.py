@@ -208,7 +208,9 @@ def _cron(value: Any) -> str:
             match = _CRON_PART.fullmatch(part)
             numbers = [int(number) for number in match.groups()[:2] if number] if match else []
             if match is None or not all(low <= one <= high for one in numbers) or numbers != sorted(numbers):
-                raise refuse(f"a {name} from {low} to {high}, such as {low}, */5 or {low}-{high}")
+                raise refuse(
+                    f"numbers from {low} to {high} for the {name}, such as {low}, */5 or {low}-{high}"
+                )
             if match[3] is not None and not int(match[3]):
                 raise refuse(f"a step of 1 or more in the {name}")
     return " ".join(parts)

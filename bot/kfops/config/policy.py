@@ -27,6 +27,8 @@ from kfops.config.section import Section
 from kfops.config.tree import read_tree
 from kfops.config.who import WhoMay
 
+_LARGEST = 1 << 20  # bytes: thousands of repositories
+
 
 class Grant(Section):
     """What one repository may use. An empty list grants nothing of its kind."""
@@ -105,7 +107,7 @@ OPEN_POLICY = Policy(version=1)
 
 def load_policy(content: bytes | str | None, *, filename: str) -> Policy:
     """Raises ConfigError with everything that is wrong; a missing file is an error too."""
-    tree = read_tree(content, filename)
+    tree = read_tree(content, filename, _LARGEST)
     policy = typed(tree, Policy)
     problems = tuple(
         ConfigProblem(

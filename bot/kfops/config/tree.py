@@ -46,11 +46,11 @@ class Tree:
         return self.keys.get(path) or self.place(path)
 
 
-def read_tree(content: bytes | str | None, source: str) -> Tree:
+def read_tree(content: bytes | str | None, source: str, largest: int = LARGEST) -> Tree:
     """Raises ConfigError. None: there is no such file."""
     if content is None:
         raise _whole(source, "there is no such file", hint="Start from kfops.example.yaml, or `kfc init`.")
-    text = _decoded(content, source)
+    text = _decoded(content, source, largest)
     try:
         return _Builder(source, yaml.parse(text, Loader=yaml.SafeLoader)).tree()
     except yaml.MarkedYAMLError as wrong:
@@ -69,10 +69,10 @@ def _code(wrong: yaml.reader.ReaderError) -> int:
     return wrong.character if isinstance(wrong.character, int) else ord(wrong.character[:1] or "\0")
 
 
-def _decoded(content: bytes | str, source: str) -> str:
+def _decoded(content: bytes | str, source: str, largest: int) -> str:
     raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-    if len(raw) > LARGEST:
-        raise _whole(source, "the file is too large", f"{len(raw)} bytes", f"at most {LARGEST} bytes")
+    if len(raw) > largest:
+        raise _whole(source, "the file is too large", f"{len(raw)} bytes", f"at most {largest} bytes")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
