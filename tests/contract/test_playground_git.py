@@ -238,3 +238,14 @@ def test_a_work_tree_is_brought_in_with_its_history(tmp_path: Path) -> None:
     playground.create_repository("ada", "tree")
     assert playground.import_directory("ada/tree", tree.path) == tree.git("rev-parse", "HEAD")
     assert playground.bare(playground.repository("ada/tree")).text("rev-list", "--count", "main") == "2"
+
+
+def test_a_second_playground_in_the_same_folder_starts_empty(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    for _ in range(2):
+        playground = Playground(tmp_path, clock=support.now)
+        playground.add_user("ada")
+        playground.create_repository("ada", "one")
+        assert playground.bare(playground.repository("ada/one")).refs() == {}
+        playground.import_directory("ada/one", tmp_path / "playground-git" / "2.git" / "info")
+    assert (tmp_path / "mine").read_text() == "x"

@@ -18,6 +18,7 @@ from kfops.playground.state import PullRequest, Repository, State, User
 from kfops.playground.webhooks.delivery import Outbox
 
 API_PREFIX = "/api/v3"
+GIT_FOLDER = "playground-git"
 
 
 class Forge:
@@ -49,7 +50,7 @@ class Forge:
         return f"{self.base_url}{API_PREFIX}"
 
     def bare(self, repository: Repository) -> Bare:
-        return Bare(self.data_dir / "repositories" / f"{repository.id}.git")
+        return Bare(self.data_dir / GIT_FOLDER / f"{repository.id}.git")
 
     def repository(self, full_name: str) -> Repository:
         owner, _, name = full_name.partition("/")

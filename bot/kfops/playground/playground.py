@@ -6,6 +6,7 @@ Everything else happens as on GitHub: over REST, over git, or on the page.
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +14,14 @@ from pathlib import Path
 from kfops.playground.actions import apps, repositories
 from kfops.playground.actions.refs import tell_changes
 from kfops.playground.errors import Refusal
-from kfops.playground.forge import Forge
+from kfops.playground.forge import GIT_FOLDER, Forge
 from kfops.playground.git.bare import GitError, snapshot
 from kfops.playground.git.merging import identity
 from kfops.playground.state import App, Hook, Protection, Repository, RequiredCheck, Role, Rule, Team, User
 
 
 class Playground(Forge):
-    """Repositories are named `owner/name` here; the bare ones lie under `data_dir`."""
+    """Repositories are named `owner/name` here; the bare ones lie under `data_dir`, anew with each playground."""
 
     def __init__(
         self,
@@ -32,6 +33,10 @@ class Playground(Forge):
     ) -> None:
         super().__init__(data_dir, clock=clock, base_url=base_url, rate_limit=rate_limit)
         data_dir.mkdir(parents=True, exist_ok=True)
+        # An earlier playground's numbers begin at 1 too, and what it knew of these repositories is gone.
+        for left in (data_dir / GIT_FOLDER).glob("*.git"):
+            if left.stem.isdecimal() and (left / "HEAD").is_file():
+                shutil.rmtree(left)
 
     def add_user(
         self,

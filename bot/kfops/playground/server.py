@@ -30,7 +30,10 @@ class _Server(uvicorn.Server):
 @contextmanager
 def running(playground: Playground, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
     """Serves while the block runs and gives the base URL; port 0 takes a free one. OSError where the port is taken."""
-    with socket.create_server((host, port), reuse_port=False) as listener:
+    # asyncio turns Nagle's algorithm off only where the socket names its protocol; else every answer waits 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
         playground.base_url = f"http://{host}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             create_app(playground),
