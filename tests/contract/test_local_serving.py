@@ -26,15 +26,16 @@ from tests.support.served_models import (
     PYFUNC,
     SLEEPY,
 )
-from tests.support.unconfined import Unconfined
 
 from kfops.adapters.local.digest import digest_of_directory
+from kfops.adapters.local.processes import alive
+from kfops.adapters.local.sandbox import Confinement, NoSandbox, probe
 from kfops.adapters.local.serving.adapter import LocalServing
 from kfops.demo.traffic import Load
 from kfops.domain.canary_facts import Counts, Failure, FailureKind, Readiness, Standstill
 from kfops.domain.environment import EnvironmentKey
 from kfops.domain.rollout import Counting
-from kfops.ports.errors import Refused
+from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.serving import ArmName, ModelSource, Served, Wish
 
 PRODUCTION = EnvironmentKey(7, "churn", "production")
@@ -51,8 +52,10 @@ class WallClock:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Unconfined:
-    return Unconfined()
+def sandbox() -> Confinement:
+    """The real one where it starts."""
+    found = probe()
+    return NoSandbox() if isinstance(found, str) else found
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +359,7 @@ def test_another_bot_process_finds_the_stack_and_a_new_stack_finds_the_wish(serv
     url = serve(serving, source)
     again = LocalServing(serving.folder, sandbox, WallClock())
     assert again.observe(PRODUCTION) == serving.observe(PRODUCTION)
-    os.kill(again.pid(), signal.SIGKILL)
+    os.kill(again.stack().pid, signal.SIGKILL)
     served = until(again, lambda served: served.stable.readiness is Readiness.READY)
     assert (served.url, served.stable.version) == (url, "1")
     assert httpx.post(f"{url}/predict", content=body()).status_code == 200
@@ -364,7 +367,7 @@ def test_another_bot_process_finds_the_stack_and_a_new_stack_finds_the_wish(serv
 
 def test_envoy_is_brought_back_with_the_weights_in_force(serving, model):
     url = serve(serving, model(GOOD, "1"))
-    children = Path(f"/proc/{serving.pid()}/task/{serving.pid()}/children").read_text().split()
+    children = Path(f"/proc/{serving.stack().pid}/task/{serving.stack().pid}/children").read_text().split()
     (envoy,) = [int(pid) for pid in children if "bootstrap.json" in Path(f"/proc/{pid}/cmdline").read_text()]
     os.kill(envoy, signal.SIGKILL)
 
@@ -381,6 +384,22 @@ def test_a_model_that_is_not_scikit_learns(serving, model):
     url = serve(serving, model(PYFUNC, "1"))
     answer = httpx.post(f"{url}/predict", json={"instances": [{"x": 21}]})
     assert answer.json() == {"predictions": [{"x": 42}]}
+
+
+def test_without_a_sandbox_it_serves_all_the_same(tmp_path, model):
+    serving = LocalServing(tmp_path / "stack", NoSandbox(), WallClock())
+    try:
+        url = serve(serving, model(GOOD, "1"))
+        assert httpx.post(f"{url}/predict", content=body()).status_code == 200
+    finally:
+        serving.shutdown()
+
+
+def test_a_stack_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "x.json").write_text("{")
+    with pytest.raises(Unavailable, match="does not start: .*line 1 column 2"):
+        LocalServing(tmp_path, NoSandbox(), WallClock()).observe(PRODUCTION)
 
 
 def test_environments_stand_side_by_side(serving, model):
@@ -400,9 +419,9 @@ def test_a_model_that_is_not_what_was_recorded_is_refused(serving, models):
 
 def test_the_stack_ends_with_its_folder(serving, model):
     serve(serving, model(GOOD, "1"))
-    pid = serving.pid()
+    stack = serving.stack()
     serving.folder.rename(serving.folder.with_name("gone"))
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/stat").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{pid}/stat").exists()
+    while alive(stack):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -14,9 +14,9 @@ import pytest
 from tests.support import served_models
 from tests.support.in_memory_serving import OK, Behaviour, InMemoryServing
 from tests.support.served_models import BROKEN, GOOD, PICKY
-from tests.support.unconfined import Unconfined
 
 from kfops.adapters.local.digest import digest_of_directory
+from kfops.adapters.local.sandbox import Confinement, NoSandbox, probe
 from kfops.adapters.local.serving.adapter import LocalServing
 from kfops.domain.canary_facts import Counts, Failure, FailureKind, Readiness, Standstill
 from kfops.domain.environment import EnvironmentKey
@@ -80,8 +80,10 @@ def models(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Unconfined:
-    return Unconfined()
+def sandbox() -> Confinement:
+    """The real one where it starts."""
+    found = probe()
+    return NoSandbox() if isinstance(found, str) else found
 
 
 @pytest.fixture(scope="module")

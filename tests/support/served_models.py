@@ -76,7 +76,7 @@ def _write(directory: Path) -> None:
     _write_pyfunc(directory / PYFUNC)
     spoilt = {
         BROKEN: b"cno_such_library\nThing\n.",
-        HUNGRY: pickle.dumps(_AtLoading(bytearray, 1 << 46)),
+        HUNGRY: pickle.dumps(_AtLoading(bytearray, 9 << 30)),
         SLEEPY: pickle.dumps(_AtLoading(time.sleep, 60)),
         LINKING: pickle.dumps(_AtLoading(os.system, "ln -sf ../../../../admin.sock /sock/m.sock; sleep 60")),
     }

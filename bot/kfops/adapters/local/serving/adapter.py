@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
+from kfops.adapters.local import processes
+from kfops.adapters.local.sandbox import Confinement, Limits
 from kfops.adapters.local.serving import asking, control, envoy_config
 from kfops.adapters.local.serving.counting import Counters
 from kfops.adapters.local.serving.settle import SLOTS, State
@@ -29,32 +30,27 @@ _STACK_STARTS_WITHIN_S = 30.0
 _STACK_ENDS_WITHIN_S = 15.0
 _STACK_DIES_WITHIN_S = 1.0  # from its last word to the end of its process
 _POLL_S = 0.02
+_LIMITS = Limits()
 _SERVER = Path(__file__).parent / "model_server"
-
-
-class Sandbox(Protocol):
-    """As `kfops.adapters.local.sandbox.Sandbox`: a command as it runs confined, without network."""
-
-    def argv(
-        self,
-        inside: Sequence[str],
-        *,
-        read_only: Mapping[Path, Path],
-        writable: Mapping[Path, Path],
-        chdir: Path,
-    ) -> Sequence[str]: ...
 
 
 class LocalServing:
     """`folder` is the stack's: its sockets, wishes, logs and the models that it serves. Thread-safe."""
 
     def __init__(
-        self, folder: Path, sandbox: Sandbox, clock: Clock, *, ready_within_s: float = 120.0
+        self,
+        folder: Path,
+        sandbox: Confinement,
+        clock: Clock,
+        *,
+        ready_within_s: float = 120.0,
+        limits: Limits = _LIMITS,
     ) -> None:
         self.folder = folder.absolute()
         self._sandbox = sandbox
         self._clock = clock
         self._ready_within_s = ready_within_s
+        self._limits = limits
         self._counters: dict[str, Counters] = {}
         self._starting = Lock()
 
@@ -106,16 +102,15 @@ class LocalServing:
 
     def shutdown(self) -> None:
         """End the stack and all that it serves. What it was wished for stays written down in its folder."""
-        try:
-            control.request(self.folder, {"do": "stop"})
-        except Unavailable:
-            return  # there is none
-        if not _eventually(lambda: not self._is_held(), _STACK_ENDS_WITHIN_S):
-            raise Unavailable(f"the serving stack in {self.folder} does not end")
+        if self._is_held():
+            processes.stop(self.stack(), grace_s=_STACK_ENDS_WITHIN_S)
 
-    def pid(self) -> int:
-        """Of the stack, which is started if need be."""
-        return int(self._request({"do": "ping"})["pid"])
+    def stack(self) -> processes.Handle:
+        """The process that serves. Unavailable when there is none."""
+        try:
+            return processes.Handle.from_json((self.folder / control.IDENTITY).read_text())
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"no serving stack runs in {self.folder}: {error}") from error
 
     def _request(self, content: Mapping[str, Any]) -> dict[str, Any]:
         self._ensure()
@@ -134,19 +129,21 @@ class LocalServing:
 
     def _start(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folder / "stack.log").open("ab") as log:
-            subprocess.run(
-                [
-                    *("setsid", "--fork", sys.executable, "-m", "kfops.adapters.local.serving.stack"),
-                    *(str(self.folder), str(self._ready_within_s)),
-                ],
-                check=True,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "PYTHONPATH": str(_SERVER.parents[4])},
-            )
-        if not _eventually(self._answers, _STACK_STARTS_WITHIN_S):
+        stack = processes.spawn(
+            [
+                *(sys.executable, "-m", "kfops.adapters.local.serving.stack"),
+                *(str(self.folder), str(self._ready_within_s)),
+            ],
+            env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(_SERVER.parents[4])},
+            cwd=self.folder,
+            log=self.folder / "stack.log",
+        )
+
+        def is_over() -> bool:
+            # A stack that finds another one in its place leaves; then that one is waited for.
+            return self._answers() or not (processes.alive(stack) or self._is_held())
+
+        if not (_eventually(is_over, _STACK_STARTS_WITHIN_S) and self._answers()):
             words = (self.folder / "stack.log").read_text(errors="replace").strip().splitlines()
             raise Unavailable(
                 f"the serving stack does not start: {words[-1] if words else 'it said nothing'}"
@@ -210,6 +207,7 @@ class LocalServing:
             read_only={directory: Path("/model"), _SERVER: Path("/app/model_server"), **packages},
             writable={place: Path("/sock")},
             chdir=Path("/app"),
+            limits=self._limits,
         )
 
     def _counters_of(self, environment: EnvironmentKey) -> Counters:

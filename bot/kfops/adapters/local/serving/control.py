@@ -14,6 +14,7 @@ from typing import Any
 from kfops.ports.errors import Refused, Unavailable
 
 SOCKET = "control.sock"
+IDENTITY = "stack.json"  # which process the stack is
 _LARGEST_LINE = 1 << 20
 
 Answering = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]

@@ -168,7 +168,8 @@ class ServerProcess:
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._started = asyncio.get_running_loop().time()
         self._forget_sockets()
-        with self._log.open("wb") as output:
+        self._log.unlink(missing_ok=True)
+        with self._log.open("ab") as output:  # appending, so that a log that was cut does not grow a hole
             return await asyncio.create_subprocess_exec(
                 *die_with_parent(*self.source.commands[self._slot]),
                 env={"PATH": "/usr/bin:/bin"},

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kfops.adapters.local.processes import this_process
 from kfops.adapters.local.serving import control, envoy_config
 from kfops.adapters.local.serving.environment import Environment
 from kfops.adapters.local.serving.envoy import Envoy
@@ -83,9 +84,6 @@ class Stack:
         match question["do"]:
             case "ping":
                 return {"pid": os.getpid()}
-            case "stop":
-                self._over.set()
-                return {}
             case "apply":
                 environment = await self._environment(question["environment"])
                 await environment.apply(question["wish"])
@@ -150,6 +148,7 @@ def main(directory: str, ready_within_s: str = "120") -> int:
     with Path("lock").open("w") as lock:
         if not _take(lock.fileno()):
             return 0
+        Path(control.IDENTITY).write_text(this_process().to_json())
         try:
             asyncio.run(_run(float(ready_within_s)))
         except (Refused, Unavailable) as error:
