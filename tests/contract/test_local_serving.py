@@ -398,7 +398,7 @@ def test_without_a_sandbox_it_serves_all_the_same(tmp_path, model):
 def test_a_stack_that_cannot_start_says_why(tmp_path):
     (tmp_path / "environments").mkdir()
     (tmp_path / "environments" / "x.json").write_text("{")
-    with pytest.raises(Unavailable, match="does not start: .*line 1 column 2"):
+    with pytest.raises(Unavailable, match=r"does not start: .*line 1 column 2"):
         LocalServing(tmp_path, NoSandbox(), WallClock()).observe(PRODUCTION)
 
 
