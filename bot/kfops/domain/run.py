@@ -54,6 +54,7 @@ class Progress:
     elapsed_s: float | None = None
     budget_s: float | None = None
     trials: int | None = None
+    max_trials: int | None = None
     learner: str | None = None
     metric: str | None = None
     best: float | None = None

@@ -1,0 +1,168 @@
+"""From a pipeline file to a checked package. Foreign code runs in the sandbox; what comes out is foreign data."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from kfops.adapters.local.outputs import read_output
+from kfops.adapters.local.pipelines.suitable import unsuitable
+from kfops.adapters.local.sandbox import Confinement, Limits
+from kfops.domain.package import CompileFailure, Package
+from kfops.domain.package_ir import LARGEST_BYTES, NotAPackage, read_package
+from kfops.domain.package_policy import Allowed, objections
+from kfops.ports.errors import Refused
+from kfops.ports.pipelines import CompileOrder
+
+_INSIDE = Path(__file__).parent / "inside"
+_REPOSITORY = Path("/repo")
+_TOOLS = Path("/kfops")
+# JSON may write a character as six.
+_LARGEST_ANSWER = 6 * LARGEST_BYTES + (1 << 16)
+_LIMITS = Limits(
+    memory_bytes=4 << 30, processes=64, file_bytes=_LARGEST_ANSWER, open_files=256, scratch_bytes=256 << 20
+)
+_TAIL_BYTES = 4000
+_SUFFIXES = {".py", ".yaml", ".yml"}
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """`allowed`: what packages may ask for. No folder is writable inside; the package comes through a pipe."""
+
+    sandbox: Confinement
+    allowed: Allowed
+
+    def compile(self, order: CompileOrder) -> Package | CompileFailure:
+        path = PurePosixPath(order.pipeline)
+        if path.is_absolute() or ".." in path.parts or path.suffix not in _SUFFIXES:
+            return CompileFailure(
+                f"pipeline.source is {order.pipeline!r}; expected a path in the repository that ends in .py or .yaml"
+            )
+        if not (order.source_dir / path).is_file():
+            return CompileFailure(
+                f"there is no file {order.pipeline} in the repository (pipeline.source in kfops.yaml)"
+            )
+        is_python = path.suffix == ".py"
+        text = self._compiled(order) if is_python else _read(order.source_dir, order.pipeline)
+        return text if isinstance(text, CompileFailure) else self._checked(text, order)
+
+    def _checked(self, text: str, order: CompileOrder) -> Package | CompileFailure:
+        try:
+            content = read_package(text)
+        except NotAPackage as error:
+            return CompileFailure(str(error), path=order.pipeline)
+        for sentence in (*objections(content, self.allowed), *unsuitable(content)):
+            return CompileFailure(sentence, path=order.pipeline)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return Package(_kept(order.out_dir, digest, text), digest, content)
+
+    def _compiled(self, order: CompileOrder) -> str | CompileFailure:
+        command = self.sandbox.argv(
+            [sys.executable, "-s", str(_TOOLS / "compile_pipeline.py"), order.pipeline, order.function or ""],
+            read_only={order.source_dir: _REPOSITORY, _INSIDE: _TOOLS},
+            writable={},
+            chdir=_REPOSITORY,
+            limits=_LIMITS,
+        )
+        with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
+            code = _run(command, self.sandbox.environment(), answer, log, order.timeout_s)
+            log_tail = _end_of(log)
+            if code is None:
+                summary = f"{order.pipeline} did not compile within {order.timeout_s:g} s"
+                return CompileFailure(
+                    summary,
+                    path=order.pipeline,
+                    log_tail=log_tail,
+                    hint="importing the file must not do the work",
+                )
+            return _understood(_content(answer), code, order, log_tail)
+
+
+def _run(
+    command: list[str], environment: Mapping[str, str], answer: IO[bytes], log: IO[bytes], timeout_s: float
+) -> int | None:
+    """The exit code; None when the time was up. Both outputs are files, which the limit on file size bounds."""
+    process = subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=answer,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _content(answer: IO[bytes]) -> dict[str, Any] | None:
+    answer.seek(0)
+    try:
+        content = json.loads(answer.read(_LARGEST_ANSWER))
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _understood(
+    content: dict[str, Any] | None, code: int, order: CompileOrder, log_tail: str
+) -> str | CompileFailure:
+    if content is None:
+        words = log_tail.strip().splitlines()
+        why = f": {words[-1]}" if words else ""
+        return CompileFailure(
+            f"{order.pipeline} ended the process before it was compiled (exit code {code}){why}"[:500],
+            path=order.pipeline,
+            log_tail=log_tail,
+        )
+    package = content.get("package")
+    if isinstance(package, str):
+        return package
+    line, path = content.get("line"), content.get("file")
+    return CompileFailure(
+        summary=str(content.get("error", "the pipeline does not compile"))[:2000],
+        path=path if isinstance(path, str) and (order.source_dir / path).is_file() else order.pipeline,
+        line=line if isinstance(line, int) and line > 0 else None,
+        code=str(content.get("code") or "")[:500],
+        log_tail=log_tail,
+    )
+
+
+def _read(source_dir: Path, path: str) -> str | CompileFailure:
+    try:
+        return read_output(source_dir, path, LARGEST_BYTES).decode()
+    except Refused as error:
+        return CompileFailure(str(error), path=path)
+    except UnicodeDecodeError as error:
+        return CompileFailure(f"byte {error.start} of {path} is not UTF-8", path=path)
+
+
+def _end_of(log: IO[bytes]) -> str:
+    size = log.seek(0, os.SEEK_END)
+    log.seek(max(0, size - _TAIL_BYTES))
+    return log.read(_TAIL_BYTES).decode(errors="replace")
+
+
+def _kept(folder: Path, digest: str, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"{digest}.yaml"
+    fresh = folder / f".{digest}.{os.getpid()}.new"
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(place)
+    return place

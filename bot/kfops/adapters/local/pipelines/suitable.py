@@ -1,0 +1,49 @@
+"""What `kfp.local` on one machine cannot run, found before anything starts. Pure but for the installed packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from kfops.domain.package import PackageContent, StepKind
+
+
+def unsuitable(content: PackageContent) -> Iterator[str]:
+    """Sentences with the step and the fix, the gravest first; none when the package can run here."""
+    for step in content.steps:
+        if step.kind is StepKind.CONTAINER:
+            yield (
+                f"step {step.name} runs a command of the image {step.image}, which needs Kubeflow; on one machine every "
+                f"step is a Python function: write it with @dsl.component"
+            )
+        elif step.kind is StepKind.IMPORTER:
+            yield (
+                f"step {step.name} imports an artifact by its address, and local steps have no network: pass the path of "
+                f"a data set as a parameter instead"
+            )
+        for package in step.packages:
+            problem = _missing(package)
+            if problem:
+                yield (
+                    f"step {step.name} wants to install {package}, and local steps have no network: {problem}. Add it "
+                    f"to the environment that Kfops runs in, or take it off packages_to_install"
+                )
+
+
+def _missing(package: str) -> str | None:
+    """Why pip would have to fetch it; None when what is installed satisfies it."""
+    try:
+        wanted = Requirement(package)
+    except InvalidRequirement:
+        return "it is not a plain requirement"
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return None
+    if wanted.url:
+        return "it is an address"
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return "it is not installed"
+    return None if wanted.specifier.contains(found, prereleases=True) else f"version {found} is installed"

@@ -1,0 +1,84 @@
+"""What a package may ask of a cluster. A package is foreign data: what is not on a list is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kfops.domain.package import PackageContent, StepKind
+
+# Where and how a pod is placed, and nothing that gives it rights, secrets or somebody's volume.
+_HARMLESS = frozenset(
+    {
+        *(
+            "activeDeadlineSeconds",
+            "emptyDirMounts",
+            "enabledSharedMemory",
+            "imagePullPolicy",
+            "nodeAffinity",
+        ),
+        *("nodeSelector", "pipelineTtl", "podMetadata", "tolerations", "ttlSecondsAfterFinished"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The operator's lists. `images`: repositories (`python`, `registry.example.com/ml`) that steps may use, with
+    everything below them; None allows all. `platform`: settings beyond the harmless ones, by KFP's names
+    (`pvcMount`, `secretAsEnv`, …). `secrets`: names of Kubernetes secrets.
+    """
+
+    images: tuple[str, ...] | None = None
+    platform: frozenset[str] = frozenset()
+    secrets: frozenset[str] = frozenset()
+
+
+def objections(content: PackageContent, allowed: Allowed) -> tuple[str, ...]:
+    """Sentences, one for each thing that is not allowed; empty when all is well."""
+    return (*_images(content, allowed), *_settings(content, allowed))
+
+
+def _images(content: PackageContent, allowed: Allowed) -> Iterator[str]:
+    if allowed.images is None:
+        return
+    for step in content.steps:
+        if step.kind is not StepKind.IMPORTER and not any(_is_of(step.image, one) for one in allowed.images):
+            yield (
+                f"step {step.name} uses the image {step.image or '(none)'}; "
+                f"expected one of {', '.join(allowed.images) or 'none at all'}"
+            )
+
+
+def _is_of(image: str, repository: str) -> bool:
+    rest = image.removeprefix(repository)
+    return rest != image and rest[:1] in {"", "/", ":", "@"}
+
+
+def _settings(content: PackageContent, allowed: Allowed) -> Iterator[str]:
+    for step, settings in content.platform.items():
+        where = "the pipeline" if step == "*" else f"step {step}"
+        for name, value in settings.items():
+            if name in {"secretAsEnv", "secretAsVolume", "imagePullSecret"}:
+                for secret in _secrets(value):
+                    if secret not in allowed.secrets:
+                        yield f"{where} wants the secret {secret}, which the operator does not allow"
+            elif name not in _HARMLESS and name not in allowed.platform:
+                yield f"{where} has the platform setting {name}, which the operator does not allow"
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    for entry in value if isinstance(value, list) else [value]:
+        if not isinstance(entry, Mapping):
+            yield str(entry)
+            continue
+        # The name can be a constant in either of two places, or a pipeline's input, which is not known before the run.
+        parameter = entry.get("secretNameParameter", {})
+        constant = (
+            parameter.get("runtimeValue", {}).get("constant") if isinstance(parameter, Mapping) else None
+        )
+        names = {str(name) for name in (entry.get("secretName"), constant) if name}
+        yield from names or {"whose name is an input"}
+        if parameter and constant is None:
+            yield "whose name is an input"
