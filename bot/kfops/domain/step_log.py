@@ -43,13 +43,13 @@ def progress_of(line: str, step: str) -> Progress | None:
         return None
     return Progress(
         step=step,
-        elapsed_s=_number(content.get("elapsed")),
-        budget_s=_number(content.get("budget")),
+        elapsed_s=finite_number(content.get("elapsed")),
+        budget_s=finite_number(content.get("budget")),
         trials=_count(content.get("trials")),
         max_trials=_count(content.get("max_trials")),
         learner=_word(content.get("learner")),
         metric=_word(content.get("metric")),
-        best=_number(content.get("best")),
+        best=finite_number(content.get("best")),
         stage=_word(content.get("stage")),
     )
 
@@ -168,7 +168,8 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _number(value: Any) -> float | None:
+def finite_number(value: Any) -> float | None:
+    """None for anything that is no finite number, booleans among them."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -179,7 +180,7 @@ def _number(value: Any) -> float | None:
 
 
 def _count(value: Any) -> int | None:
-    number = _number(value)
+    number = finite_number(value)
     return int(number) if number is not None and 0 <= number < 1e12 else None  # noqa: PLR2004 - nobody counts so far
 
 

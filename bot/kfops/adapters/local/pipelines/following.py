@@ -88,10 +88,10 @@ class Following:
             if self.current is not None:
                 succeeded = ends["status"] == "SUCCESS"
                 self._set(self.current, RunState.SUCCEEDED if succeeded else RunState.FAILED, at_s)
-                # A retry that succeeds takes it back.
-                self.failed = self.failed if succeeded and self.failed != self.current else None
                 if not succeeded:
                     self.failed = self.current
+                elif self.failed == self.current:
+                    self.failed = None  # a retry made it good
             self._in_step = False
 
     def _next(self, component: str) -> int | None:
