@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kfops.adapters.sql.ledger import SqlLedger
-from kfops.domain.operation import Kind, Operation, Outcome, Signal, SignalKind, Subject
+from kfops.domain.canary_facts import SignalKind
+from kfops.domain.operation import Kind, Operation, Outcome, Signal, Subject
 from kfops.domain.pull_request import Actor, Head
 from kfops.domain.record import Lock
 from kfops.ports.ledger import Arrival, Fenced, NewOperation, Saved

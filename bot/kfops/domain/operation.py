@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from kfops.domain.canary_facts import SignalKind
 from kfops.domain.pull_request import Actor
 
 
@@ -112,15 +113,10 @@ class Operation:
         return (self.subject.head_sha or "")[:7]
 
 
-class SignalKind(StrEnum):
-    ABORT = "abort"
-    PAUSE = "pause"
-    RESUME = "resume"
-    PROMOTE = "promote"
-
-
 @dataclass(frozen=True)
 class Signal:
+    """What a person asked of an operation under way; its target reads it at its next step."""
+
     kind: SignalKind
     by: str
     reason: str

@@ -8,7 +8,8 @@ from kfops.adapters.sql import tables as t
 from kfops.adapters.sql.database import Database
 from kfops.adapters.sql.inbox import head_of
 from kfops.adapters.sql.work import read_operations
-from kfops.domain.operation import Kind, Operation, Signal, SignalKind
+from kfops.domain.canary_facts import SignalKind
+from kfops.domain.operation import Kind, Operation, Signal
 from kfops.domain.pull_request import Head
 
 o = t.operations.c

@@ -108,9 +108,10 @@ class SqlWork:
 
     def next_due(self) -> datetime | None:
         with self.database.read() as connection:
-            return connection.execute(
+            soonest: datetime | None = connection.execute(
                 sa.select(sa.func.min(o.due_at)).where(o.ended_at.is_(None))
             ).scalar_one()
+            return soonest
 
     def _fenced(self, connection: Connection, operation: Operation, **values: Any) -> None:
         """Write only while the fence is ours. The fence itself is written, so that the row is locked."""

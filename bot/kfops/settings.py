@@ -1,0 +1,42 @@
+"""The operator's settings, from `KFOPS_…` variables. Nothing here comes from a repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One machine needs only a forge, a secret and a data folder; the rest has defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="KFOPS_", extra="ignore")
+
+    data_dir: Path = Path("var")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    database_url: str = ""  # empty: SQLite in the data folder
+
+    forge_url: str = "https://api.github.com"
+    git_url: str = ""  # empty: derived from forge_url
+    forge_token: SecretStr | None = None
+    app_id: int | None = None
+    app_key_file: Path | None = None
+    webhook_secrets: list[SecretStr] = Field(
+        default_factory=list
+    )  # the first signs; the others are being rotated out
+    bot_login: str = ""  # empty: asked of the forge
+
+    policy_file: Path | None = None
+    sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
+    pipelines: Literal["local"] = "local"
+    serving: Literal["local"] = "local"
+    workers: int = 4
+    max_runs: int = 2
+    public_url: str = ""
+
+    @property
+    def ledger_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'ledger.db'}"
