@@ -7,10 +7,12 @@ to standard error. Stands alone: it imports nothing of Kfops.
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import os
 import sys
+import tarfile
 import tempfile
 import traceback
 import warnings
@@ -40,7 +42,8 @@ def main(source: str, function: str) -> None:
 
 
 def compiled(path: Path, function: str) -> str:
-    # KFP adds a line to sys.path for its own purposes; ours is what `python pipeline.py` would have.
+    same_bytes_every_time()
+    # What `python pipeline.py` would have.
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
@@ -54,6 +57,27 @@ def compiled(path: Path, function: str) -> str:
         package = Path(folder) / "package.yaml"
         compiler.Compiler().compile(chosen(module, function), str(package))
         return package.read_text(encoding="utf-8")
+
+
+def same_bytes_every_time() -> None:
+    """KFP packs an embedded folder with the times and the owners of its files, and the time of packing. Without them
+    the same commit makes the same package, whose digest can then be compared.
+    """
+    add, compress = tarfile.TarFile.add, gzip.compress
+
+    def add_plainly(self: Any, name: Any, arcname: Any = None, recursive: bool = True, **_: Any) -> None:
+        add(self, name, arcname, recursive, filter=plainly)
+
+    def plainly(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if Path(info.name).name == "__pycache__":
+            return None
+        info.mtime = info.uid = info.gid = 0
+        info.uname = info.gname = ""
+        info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
+        return info
+
+    tarfile.TarFile.add = add_plainly  # type: ignore[method-assign,assignment]
+    gzip.compress = lambda data, compresslevel=9, **_: compress(data, compresslevel, mtime=0)  # type: ignore[assignment]
 
 
 def chosen(module: Any, function: str) -> Any:
