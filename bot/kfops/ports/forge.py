@@ -44,7 +44,9 @@ class PullRequests(Protocol):
 
     def changed_files(self, repository_id: int, number: int) -> tuple[str, ...]: ...
 
-    def merge(self, repository_id: int, number: int, *, sha: str, method: str, title: str) -> Merged | MergeRefused:
+    def merge(
+        self, repository_id: int, number: int, *, sha: str, method: str, title: str
+    ) -> Merged | MergeRefused:
         """Merge if the head is still `sha` (trust rule R8)."""
         ...
 
@@ -80,7 +82,9 @@ class Conversation(Protocol):
         """Put the bot's reaction on a comment; taking off its earlier one is part of it."""
         ...
 
-    def set_labels(self, repository_id: int, number: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    def set_labels(
+        self, repository_id: int, number: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> None:
         """Idempotent. Labels that do not exist yet are made."""
         ...
 
@@ -133,7 +137,13 @@ class Statuses(Protocol):
         ...
 
     def deployment_status(
-        self, repository_id: int, deployment_id: int, state: DeploymentState, *, description: str, environment_url: str | None
+        self,
+        repository_id: int,
+        deployment_id: int,
+        state: DeploymentState,
+        *,
+        description: str,
+        environment_url: str | None,
     ) -> None: ...
 
 

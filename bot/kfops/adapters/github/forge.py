@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from kfops.adapters.github.access import GitHubAccess
+from kfops.adapters.github.auth import Credentials, Tokens
+from kfops.adapters.github.client import Client
+from kfops.adapters.github.conversation import GitHubConversation
+from kfops.adapters.github.git import git_root
+from kfops.adapters.github.pulls import GitHubPulls
+from kfops.adapters.github.source import GitHubSource
+from kfops.adapters.github.statuses import GitHubStatuses
+from kfops.adapters.github.transport import Transport
+
+GITHUB = "https://api.github.com"
+OWN_CHECKS = ("kfops",)
+
+
+class GitHubForge(GitHubPulls, GitHubAccess, GitHubConversation, GitHubStatuses, GitHubSource):
+    """`kfops.ports.forge.Forge` on GitHub's REST API and git over HTTP. Thread-safe; keeps no state that decides.
+
+    `base_url`: the API's (`https://HOST/api/v3` on an Enterprise server and the playground). `own_checks`: the names
+    of the bot's check runs. `cache_dir`: where fetched commits are kept. `sleep` takes seconds, between attempts.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        now: Callable[[], datetime],
+        base_url: str = GITHUB,
+        own_checks: Collection[str] = OWN_CHECKS,
+        cache_dir: Path | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        timeout_s: float = 20.0,
+        git_timeout_s: float = 300.0,
+    ) -> None:
+        transport = Transport(base_url, now=now, sleep=sleep, timeout_s=timeout_s)
+        client = Client(transport, Tokens(transport, credentials, now))
+        GitHubPulls.__init__(self, client)
+        GitHubAccess.__init__(self, client, now)
+        GitHubConversation.__init__(self, client)
+        GitHubStatuses.__init__(self, client, own_checks)
+        GitHubSource.__init__(self, client, git_root(base_url), cache_dir=cache_dir, timeout_s=git_timeout_s)
+
+    def remember(self, repository_id: int, full_name: str, installation_id: int | None = None) -> None:
+        """What a webhook, or the ledger at the start, knows of a repository; spares the search for its name."""
+        self.client.remember(repository_id, full_name, installation_id)
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """How often each operation was asked since the start, by `METHOD /template` (and `git fetch`)."""
+        return self.client.transport.calls
