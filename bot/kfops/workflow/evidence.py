@@ -1,0 +1,140 @@
+"""The second half of a run: its model is recorded, scored beside production's, and held against the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from kfops.config.gate_result import evaluate
+from kfops.config.meaning import Rules, Work
+from kfops.domain.evidence import Comparison, ScoringFailure
+from kfops.domain.facts import GateFact, RunFacts
+from kfops.domain.model_version import Alias, Artifact, ModelVersion
+from kfops.domain.operation import Outcome
+from kfops.ports.models import RunRecord as TrackedRun
+from kfops.rules.reasons import ReasonCode
+from kfops.workflow.context import Context, End, Next, Step
+
+
+def champion_parameters(context: Context, model: str) -> Mapping[str, str]:
+    champion = context.ports.models.by_alias(model, Alias.CHAMPION)
+    return champion.parameters if champion else {}
+
+
+def record(context: Context, facts: RunFacts) -> Step:
+    """The bot records, not the pipeline: nothing is unpickled, nothing needs credentials inside."""
+    outputs = context.ports.pipelines.outputs(facts.run_id)
+    if outputs.model is None:
+        facts = replace(facts, notes=(*facts.notes, *outputs.problems), ended_at=context.now)
+        return End(Outcome.FAILED, ReasonCode.NO_MODEL, facts)
+    digest = context.ports.store.put(outputs.model)
+    found = {
+        Artifact.MODEL: outputs.model,
+        Artifact.HELDOUT: outputs.heldout,
+        Artifact.TRAINING_ROWS: outputs.training_rows,
+        Artifact.PROFILE: outputs.profile,
+        Artifact.METRICS: outputs.metrics_file,
+    }
+    status, subject = facts.status, context.operation.subject
+    tracked = TrackedRun(
+        model=facts.model,
+        operation=f"kfops-{subject.repository_id}-{context.operation.id}",
+        name=f"pr-{subject.pull_request} {context.operation.short_sha} #{context.operation.id}",
+        started_at=(status.started_at if status else None) or context.operation.created_at,
+        ended_at=(status.ended_at if status else None) or context.now,
+        artifacts={kind: path for kind, path in found.items() if path is not None},
+        parameters={one.name: one.value for one in facts.parameters},
+        metrics=outputs.metrics,
+        tags={
+            "git_commit": str(subject.head_sha),
+            "pr": str(subject.pull_request),
+            "repository_id": str(subject.repository_id),
+            "kfops.run_id": str(context.operation.id),
+            "data_digest": outputs.digests.get("data", ""),
+            "package_digest": facts.package_digest,
+            "config_digest": facts.config_digest,
+            "requested_by": subject.author.login,
+        },
+    )
+    models = context.ports.models
+    number = context.effect("model", lambda: models.record(tracked).version)
+    version = models.version_of(facts.model, number)
+    context.ports.models.set_alias(facts.model, Alias.CHALLENGER, number)
+    return Next(
+        "compare",
+        replace(
+            facts,
+            model_version=number,
+            model_digest=digest,
+            model_link=version.link if version else "",
+            run_link=version.run_link if version else "",
+            reported=outputs.metrics,
+            data_digest=outputs.digests.get("data", ""),
+            notes=(*facts.notes, *outputs.problems),
+        ),
+    )
+
+
+def compared(context: Context, facts: RunFacts, rules: Rules, work: Work) -> RunFacts:
+    """Both on the same held-out rows, in the sandbox; then the gates on that score."""
+    subject = context.operation.subject
+    earlier = context.ports.ledger.runs(
+        subject.repository_id, pull_request=subject.pull_request, commit_sha=subject.head_sha
+    )
+    attempts = 1 + sum(
+        run.state == "SUCCEEDED" and run.operation_id != context.operation.id for run in earlier
+    )
+    champion = context.ports.models.by_alias(rules.model, Alias.CHAMPION)
+    result = score(context, facts, work, champion, attempts)
+    facts = replace(facts, commit_attempts=attempts, champion_version=champion.version if champion else "")
+    if isinstance(result, ScoringFailure):
+        return replace(facts, scoring_failure=result)
+    if result is None:
+        metrics, beside = dict(facts.reported or {}), None
+        note = "The pipeline handed over no held-out rows: these are the metrics that it reported itself."
+        facts = replace(facts, notes=(*facts.notes, note))
+    else:
+        metrics, beside = dict(result.challenger), dict(result.champion) or None
+        facts = replace(facts, comparison=result)
+    gates = tuple(
+        GateFact(outcome.text, outcome.passed)
+        for outcome in (evaluate(g, metrics, beside) for g in rules.gates)
+    )
+    return replace(facts, gates=gates)
+
+
+def score(
+    context: Context, facts: RunFacts, work: Work, champion: ModelVersion | None, attempts: int
+) -> Comparison | ScoringFailure | None:
+    """None: there is nothing to score on, or nobody said what is predicted."""
+    challenger = context.ports.store.path(facts.model_digest)
+    scratch = context.options.data_dir / "scratch" / str(context.operation.id)
+    scratch.mkdir(parents=True, exist_ok=True)
+    heldout = context.ports.models.fetch(
+        facts.model, facts.model_version, Artifact.HELDOUT, scratch / "challenger"
+    )
+    if challenger is None or heldout is None or work.data is None:
+        return None
+    return context.ports.scoring.compare(
+        challenger,
+        _model_of(context, champion, scratch) if champion else None,
+        heldout,
+        task=work.data.task,
+        target=work.data.target,
+        attempts=attempts,
+        champion_training_rows=context.ports.models.fetch(
+            champion.model, champion.version, Artifact.TRAINING_ROWS, scratch / "champion"
+        )
+        if champion
+        else None,
+    )
+
+
+def _model_of(context: Context, version: ModelVersion, scratch: Path) -> Path | None:
+    """From the store, or fetched from the registry into it."""
+    known = context.ports.store.path(version.digest)
+    if known:
+        return known
+    fetched = context.ports.models.fetch(version.model, version.version, Artifact.MODEL, scratch / "champion")
+    return context.ports.store.path(context.ports.store.put(fetched)) if fetched else None

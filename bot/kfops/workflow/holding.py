@@ -1,0 +1,38 @@
+"""Holding an environment while a rollout or a rollback is under way (R14)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from kfops.domain.operation import Operation
+from kfops.domain.record import Lock
+from kfops.workflow.context import Context
+
+LEASE = timedelta(minutes=15)
+
+
+def key_of(repository_id: int, environment: str) -> str:
+    return f"env:{repository_id}:{environment}"
+
+
+def holder(operation: Operation) -> str:
+    return f"operation {operation.id}"
+
+
+def take(context: Context, environment: str) -> bool:
+    """Take it, or renew what is held already; False while another holds it."""
+    operation = context.operation
+    mine = Lock(
+        key_of(operation.subject.repository_id, environment),
+        holder(operation),
+        f"/{operation.kind.value} of {operation.subject.author.login}",
+        context.now,
+        context.now + LEASE,
+        operation.id,
+    )
+    return context.ports.ledger.acquire(mine).holder == mine.holder
+
+
+def give_back(context: Context, environment: str) -> None:
+    operation = context.operation
+    context.ports.ledger.release(key_of(operation.subject.repository_id, environment), holder(operation))

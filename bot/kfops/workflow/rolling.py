@@ -1,0 +1,193 @@
+"""One step of a rollout: bring the backend to the wish, gather what the state machine needs, let it advance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kfops.domain.canary_facts import (
+    ArmCounts,
+    Counts,
+    Gates,
+    GoldenResult,
+    Observation,
+    Readiness,
+    Signal,
+    SignalKind,
+    Unknown,
+)
+from kfops.domain.environment import EnvironmentKey
+from kfops.domain.facts import DeployFacts, Refusal, RunFacts, load
+from kfops.domain.operation import EffectState
+from kfops.domain.operation import Signal as Asked
+from kfops.domain.pull_request import Merged, MergeRefused
+from kfops.domain.rollout import Counting, Need, Rollout
+from kfops.ports.errors import Refused, Unavailable
+from kfops.ports.serving import ModelSource, Served, Wish
+from kfops.rules import gate
+from kfops.rules import rollout as machine
+from kfops.rules.gate import Reject
+from kfops.workflow.checking import ask_candidate, replayed
+from kfops.workflow.context import Context
+from kfops.workflow.gathering import live, rules
+from kfops.workflow.holding import take
+
+BEFORE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Rolled:
+    rollout: Rollout
+    signals_read: int
+    merge_sha: str
+    wait: timedelta
+
+
+def step(context: Context, facts: DeployFacts) -> Rolled:
+    """The wish is applied before looking (after a crash the backend may lag) and again when it changed."""
+    if facts.rollout is None:
+        raise ValueError("a rollout step without a rollout")
+    _keep_lock(context, facts)
+    place = EnvironmentKey(context.operation.subject.repository_id, facts.model, facts.environment)
+    apply(context, place, facts, facts.rollout)
+    signals = context.ports.ledger.signals(context.operation.id)
+    seen = _observe(context, place, facts, facts.rollout, signals[facts.signals_read :])
+
+    advanced = machine.advance(facts.rollout, seen, context.ports.clock.now())
+
+    if machine.wish(advanced) != machine.wish(facts.rollout):
+        apply(context, place, facts, advanced)
+    sha = seen.merge.sha if isinstance(seen.merge, Merged) else facts.merge_sha
+    return Rolled(advanced, len(signals), sha, machine.look_again(advanced, context.ports.clock.now()))
+
+
+def apply(context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: Rollout) -> None:
+    wished = machine.wish(rollout)
+    champion = _source(context, facts, facts.champion_digest, facts.champion_version)
+    candidate = _source(context, facts, facts.model_digest, facts.model_version)
+    if wished.promote_candidate:
+        context.ports.serving.apply(place, Wish(stable=candidate))
+    elif wished.candidate_present:
+        context.ports.serving.apply(place, Wish(champion, candidate, wished.weight))
+    else:
+        context.ports.serving.apply(place, Wish(stable=champion))
+
+
+def _source(context: Context, facts: DeployFacts, digest: str, version: str) -> ModelSource | None:
+    if not digest:
+        return None
+    directory = context.ports.store.path(digest)
+    if directory is None:
+        raise Refused(f"the model {digest[:12]} is not in the store any more")
+    return ModelSource(directory, digest, version, facts.model)
+
+
+def _observe(
+    context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: Rollout, signals: tuple[Asked, ...]
+) -> Observation:
+    needs, traffic = machine.needs(rollout), context.ports.traffic
+    served = context.ports.serving.observe(place)
+    counting = machine.counting(rollout)
+    return Observation(
+        readiness=served.candidate.readiness,
+        weight=served.candidate_weight,
+        promoted=served.stable.digest == facts.model_digest
+        and served.candidate.readiness is Readiness.ABSENT,
+        standstill=traffic.standstill(place) if Need.STANDSTILL in needs else None,
+        champion_before=_before(context, place) if Need.CHAMPION_BEFORE in needs else None,
+        check=ask_candidate(context, place, rollout) if Need.CHECK in needs else None,
+        golden=_golden(context, facts) if Need.GOLDEN in needs else None,
+        replay=replayed(context, place, rollout) if Need.REPLAY in needs else None,
+        counts=traffic.counts(place, counting) if Need.COUNTS in needs and counting else None,
+        signals=_signals(context, signals, rollout),
+        superseded_by=_pushed(context),
+        gates=_gates(context) if Need.GATES in needs else None,
+        merge=_merge(context, facts, served) if Need.MERGE in needs else None,
+    )
+
+
+def _signals(context: Context, signals: tuple[Asked, ...], rollout: Rollout) -> tuple[Signal, ...]:
+    asked = tuple(Signal(one.kind, one.by) for one in signals)
+    if context.operation.cancel_by and rollout.rollback is None:
+        return (*asked, Signal(SignalKind.ABORT, context.operation.cancel_by))
+    return asked
+
+
+def _before(context: Context, place: EnvironmentKey) -> ArmCounts | Unknown:
+    counted = context.ports.traffic.counts(place, Counting(context.now - BEFORE, None, None, None))
+    return counted.champion if isinstance(counted, Counts) else counted
+
+
+def _golden(context: Context, facts: DeployFacts) -> GoldenResult | Unknown:
+    """The run's evidence: both were scored on the same held-out rows, raw, and held against the gates."""
+    records = context.ports.ledger.runs(context.operation.subject.repository_id)
+    record = next((one for one in records if one.operation_id == facts.run_operation_id), None)
+    if record is None:
+        return Unknown("the run's evidence is not in the ledger")
+    evidence = load(RunFacts, record.evidence)
+    broken = [one.text for one in evidence.gates if one.holds is False and "gates" not in facts.forced]
+    row = evidence.comparison.rows[0] if evidence.comparison and evidence.comparison.rows else None
+    return GoldenResult(
+        is_worse=bool(broken),
+        rows=evidence.comparison.heldout_rows if evidence.comparison else 0,
+        metric=row.name if row else "",
+        candidate=row.challenger if row else None,
+        champion=row.champion if row else None,
+        message="; ".join(broken),
+    )
+
+
+def _pushed(context: Context) -> str | None:
+    subject = context.operation.subject
+    head = context.ports.ledger.head(subject.repository_id, subject.pull_request)
+    merged = context.operation.effects.get("merge")
+    if head is None or head.head_sha == subject.head_sha or merged is not None:
+        return None
+    return head.head_sha
+
+
+def _gates(context: Context) -> Gates | Unknown:
+    try:
+        read = rules(context)
+        if isinstance(read, Refusal):
+            return Gates(read.sentence)
+        decision = gate.merge(live(context, read.repository, reread=True))
+    except Unavailable as error:
+        return Unknown(str(error))
+    return Gates(decision.sentence if isinstance(decision, Reject) else None)
+
+
+def _merge(context: Context, facts: DeployFacts, served: Served) -> Merged | MergeRefused | Unknown:
+    """R8: everything is read again, and the merge carries the commit that serves."""
+    if facts.model_digest not in {served.stable.digest, served.candidate.digest}:
+        return Unknown("the backend does not report the digest that is to be merged")
+    subject, forge = context.operation.subject, context.ports.forge
+    record = context.operation.effects.get("merge")
+    if record and record.state is EffectState.DONE:
+        return Merged(record.identity)
+    try:
+        pull = forge.pull_request(subject.repository_id, subject.pull_request)
+        if pull.is_merged and pull.head_sha == subject.head_sha and pull.merge_sha:
+            return Merged(context.effect("merge", lambda: str(pull.merge_sha)))
+        broken = _gates(context)
+        if isinstance(broken, Unknown):
+            return broken
+        if broken.broken:
+            return MergeRefused(broken.broken, is_final=True)
+        context.ports.ledger.effect_about(context.operation, "merge", context.now)
+        result = forge.merge(
+            subject.repository_id,
+            subject.pull_request,
+            sha=str(subject.head_sha),
+            method=facts.merge_method or "squash",
+            title=f"{pull.title} (#{pull.number})",
+        )
+    except Unavailable as error:
+        return Unknown(str(error))
+    if isinstance(result, Merged):
+        context.ports.ledger.effect_done(context.operation, "merge", result.sha, context.now)
+    return result
+
+
+def _keep_lock(context: Context, facts: DeployFacts) -> None:
+    take(context, facts.environment)
