@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 
+from kfops.adapters.local.confined import Confined, Ended
 from kfops.adapters.local.outputs import read_output
 from kfops.adapters.local.pipelines.suitable import unsuitable
 from kfops.adapters.local.sandbox import Confinement, Limits
@@ -32,7 +26,6 @@ _LARGEST_ANSWER = 6 * LARGEST_BYTES + (1 << 16)
 _LIMITS = Limits(
     memory_bytes=4 << 30, processes=64, file_bytes=_LARGEST_ANSWER, open_files=256, scratch_bytes=256 << 20
 )
-_TAIL_BYTES = 4000
 _SUFFIXES = {".py", ".yaml", ".yml"}
 
 
@@ -75,61 +68,23 @@ class Compiler:
             chdir=_REPOSITORY,
             limits=_LIMITS,
         )
-        with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-            code = _run(command, self.sandbox.environment(), answer, log, order.timeout_s)
-            log_tail = _end_of(log)
-            if code is None:
-                summary = f"{order.pipeline} did not compile within {order.timeout_s:g} s"
-                return CompileFailure(
-                    summary,
-                    path=order.pipeline,
-                    log_tail=log_tail,
-                    hint="importing the file must not do the work",
-                )
-            return _understood(_content(answer), code, order, log_tail)
+        with Confined(self.sandbox, command, largest_answer=_LARGEST_ANSWER) as running:
+            ended = running.finish(order.timeout_s)
+        if ended.code is None:
+            summary = f"{order.pipeline} did not compile within {order.timeout_s:g} s"
+            hint = "importing the file must not do the work"
+            return CompileFailure(summary, path=order.pipeline, log_tail=ended.log_tail, hint=hint)
+        return _understood(ended, order)
 
 
-def _run(
-    command: list[str], environment: Mapping[str, str], answer: IO[bytes], log: IO[bytes], timeout_s: float
-) -> int | None:
-    """The exit code; None when the time was up. Both outputs are files, which the limit on file size bounds."""
-    process = subprocess.Popen(
-        command,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=answer,
-        stderr=log,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _content(answer: IO[bytes]) -> dict[str, Any] | None:
-    answer.seek(0)
-    try:
-        content = json.loads(answer.read(_LARGEST_ANSWER))
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _understood(
-    content: dict[str, Any] | None, code: int, order: CompileOrder, log_tail: str
-) -> str | CompileFailure:
+def _understood(ended: Ended, order: CompileOrder) -> str | CompileFailure:
+    content = ended.answer
     if content is None:
-        words = log_tail.strip().splitlines()
-        why = f": {words[-1]}" if words else ""
+        why = f": {ended.last_line}" if ended.last_line else ""
         return CompileFailure(
-            f"{order.pipeline} ended the process before it was compiled (exit code {code}){why}"[:500],
+            f"{order.pipeline} ended the process before it was compiled (exit code {ended.code}){why}"[:500],
             path=order.pipeline,
-            log_tail=log_tail,
+            log_tail=ended.log_tail,
         )
     package = content.get("package")
     if isinstance(package, str):
@@ -140,7 +95,7 @@ def _understood(
         path=path if isinstance(path, str) and (order.source_dir / path).is_file() else order.pipeline,
         line=line if isinstance(line, int) and line > 0 else None,
         code=str(content.get("code") or "")[:500],
-        log_tail=log_tail,
+        log_tail=ended.log_tail,
     )
 
 
@@ -151,12 +106,6 @@ def _read(source_dir: Path, path: str) -> str | CompileFailure:
         return CompileFailure(str(error), path=path)
     except UnicodeDecodeError as error:
         return CompileFailure(f"byte {error.start} of {path} is not UTF-8", path=path)
-
-
-def _end_of(log: IO[bytes]) -> str:
-    size = log.seek(0, os.SEEK_END)
-    log.seek(max(0, size - _TAIL_BYTES))
-    return log.read(_TAIL_BYTES).decode(errors="replace")
 
 
 def _kept(folder: Path, digest: str, text: str) -> Path:

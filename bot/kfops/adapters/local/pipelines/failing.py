@@ -12,7 +12,7 @@ from typing import Any
 from kfops.adapters.local.outputs import read_output
 from kfops.adapters.local.pipelines.following import Following
 from kfops.domain.run import Failure, FailureKind
-from kfops.domain.step_log import frames, last_words, place_of
+from kfops.domain.step_log import Frame, frames, last_words, place_of
 from kfops.ports.errors import Refused
 
 _MARK = "KFOPS_RUN "
@@ -31,16 +31,27 @@ def failure_of(following: Following, source_dir: Path, exit_code: int, memory_by
         return _of_the_engine(following, exit_code)
     tail = following.tail(following.failed)
     summary = last_words(tail) or "the step ended without a word"
-    place = place_of(_repository_frames(following.raw_tail(following.failed)), _sources(source_dir))
+    found, sources = frames(tail), _sources(source_dir)
+    place = place_of(found, sources)
     return Failure(
         kind=FailureKind.STEP,
         summary=summary,
         step=following.steps[following.failed].name,
-        log_tail="\n".join(tail),
+        log_tail=_in_the_repository("\n".join(tail), found, sources),
         path=place[0] if place else None,
         line=place[1] if place else None,
         hint=_hint(summary, tail, memory_bytes),
     )
+
+
+def _in_the_repository(text: str, found: list[Frame], sources: dict[str, str]) -> str:
+    """The same traceback with the places that its reader knows, instead of those of the copies that ran."""
+    for frame in found:
+        place = place_of([frame], sources)
+        if place is not None:
+            was = f'File "{frame.file}", line {frame.line},'
+            text = text.replace(was, f'File "{place[0]}", line {place[1]},')
+    return text
 
 
 def _of_the_engine(following: Following, exit_code: int) -> Failure:
@@ -58,12 +69,6 @@ def _error(line: str) -> str:
     except ValueError:
         return ""
     return _ANSI.sub("", str(content.get("error", "")))[:2000] if isinstance(content, dict) else ""
-
-
-def _repository_frames(lines: list[str]) -> list[Any]:
-    from dataclasses import replace
-
-    return [replace(frame, file=frame.file.removeprefix("/repo/")) for frame in frames(lines)]
 
 
 def _hint(summary: str, tail: list[str], memory_bytes: int) -> str:

@@ -76,8 +76,8 @@ def same_bytes_every_time() -> None:
         info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
         return info
 
-    tarfile.TarFile.add = add_plainly  # type: ignore[method-assign,assignment]
-    gzip.compress = lambda data, compresslevel=9, **_: compress(data, compresslevel, mtime=0)  # type: ignore[assignment]
+    tarfile.TarFile.add = add_plainly  # type: ignore[method-assign]
+    gzip.compress = lambda data, compresslevel=9, **_: compress(data, compresslevel, mtime=0)
 
 
 def chosen(module: Any, function: str) -> Any:
