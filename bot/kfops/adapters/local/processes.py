@@ -30,10 +30,10 @@ class Handle:
     @classmethod
     def from_json(cls, text: str) -> Handle:
         """Raises ValueError for anything but what `to_json` wrote."""
-        content = json.loads(text)
         try:
+            content = json.loads(text)
             return cls(int(content["pid"]), str(content["started"]))
-        except (KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"no process handle: {text[:100]!r}") from error
 
 
