@@ -1,0 +1,217 @@
+"""The only place where ports meet adapters."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import structlog
+
+from kfops.adapters.sql.ledger import SqlLedger
+from kfops.adapters.system_clock import SystemClock
+from kfops.config.policy import OPEN_POLICY, is_served, load_policy
+from kfops.ports.errors import Unavailable
+from kfops.ports.ledger import Arrival
+from kfops.settings import Settings
+from kfops.workflow.context import Options, Ports
+from kfops.workflow.workers import Workers
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from kfops.adapters.github.forge import GitHubForge
+    from kfops.adapters.local.pipelines.adapter import LocalPipelines
+    from kfops.adapters.local.sandbox import Confinement
+    from kfops.adapters.local.serving.adapter import LocalServing
+    from kfops.adapters.mlflow.server import MlflowServer
+
+log = structlog.get_logger("kfops")
+
+
+class SettingsProblem(Exception):  # noqa: N818
+    """The operator's settings do not work; the text says which and how to mend them."""
+
+
+def ledger(settings: Settings) -> SqlLedger:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    made = SqlLedger(settings.ledger_url)
+    made.migrate()
+    return made
+
+
+def sandbox(settings: Settings) -> Confinement:
+    from kfops.adapters.local.sandbox import NoSandbox, probe
+
+    if settings.sandbox == "none":
+        log.warning("no sandbox: code of pull requests runs with the bot's own rights")
+        return NoSandbox()
+    found = probe()
+    if isinstance(found, str):
+        raise SettingsProblem(
+            f"no sandbox starts here: {found}. Install bubblewrap, or set KFOPS_SANDBOX=none for code that you trust"
+        )
+    return found
+
+
+def pipelines(settings: Settings) -> LocalPipelines:
+    from kfops.adapters.local.pipelines.adapter import LocalPipelines
+
+    path = settings.data_dir / "ledger.db"
+    return LocalPipelines(
+        settings.data_dir / "pipelines",
+        sandbox(settings),
+        SystemClock(),
+        ledger=path if path.exists() else None,
+    )
+
+
+def serving(settings: Settings) -> LocalServing:
+    from kfops.adapters.local.serving.adapter import LocalServing
+
+    return LocalServing(settings.data_dir / "serving", sandbox(settings), SystemClock())
+
+
+def mlflow_server(settings: Settings) -> MlflowServer:
+    from kfops.adapters.mlflow.server import MlflowServer
+
+    return MlflowServer(settings.data_dir / "mlflow")
+
+
+def forge(settings: Settings) -> GitHubForge:
+    from kfops.adapters.github.auth import AppCredentials, TokenCredentials
+    from kfops.adapters.github.forge import GitHubForge
+
+    credentials: AppCredentials | TokenCredentials
+    if settings.app_id and settings.app_key_file:
+        credentials = AppCredentials(settings.app_id, settings.app_key_file.read_text())
+    elif settings.forge_token:
+        credentials = TokenCredentials(settings.forge_token.get_secret_value())
+    else:
+        raise SettingsProblem(
+            "the bot has no credentials: set KFOPS_APP_ID and KFOPS_APP_KEY_FILE, or KFOPS_FORGE_TOKEN"
+        )
+    return GitHubForge(
+        credentials,
+        now=SystemClock().now,
+        base_url=settings.forge_url,
+        cache_dir=settings.data_dir / "git",
+    )
+
+
+@dataclass(frozen=True)
+class Bot:
+    """The whole bot, joined and not yet started."""
+
+    app: FastAPI
+    workers: Workers
+
+
+def build(settings: Settings) -> Bot:
+    from kfops.adapters.local.scoring.adapter import LocalScoring
+    from kfops.adapters.local.store import Store
+    from kfops.adapters.mlflow.models import MlflowModels
+    from kfops.webhook.app import create_app
+
+    if not settings.webhook_secrets:
+        raise SettingsProblem("no webhook secret: set KFOPS_WEBHOOK_SECRETS, such as '[\"a long secret\"]'")
+    book, clock, server = ledger(settings), SystemClock(), forge(settings)
+    for repository_id, name, installation in book.repositories():
+        server.remember(repository_id, name, installation)
+    serves = serving(settings)
+    ports = Ports(
+        forge=server,
+        ledger=book,
+        pipelines=pipelines(settings),
+        models=MlflowModels(mlflow_server(settings).start()),
+        scoring=LocalScoring(sandbox(settings)),
+        serving=serves,
+        traffic=serves,
+        store=Store(settings.data_dir / "models"),
+        clock=clock,
+    )
+    policy = OPEN_POLICY
+    if settings.policy_file:
+        policy = load_policy(settings.policy_file.read_bytes(), filename=str(settings.policy_file))
+    secrets = tuple(one.get_secret_value() for one in settings.webhook_secrets)
+    token = (settings.forge_token.get_secret_value(),) if settings.forge_token else ()
+    options = Options(
+        data_dir=settings.data_dir.absolute(),
+        policy=policy,
+        max_runs=settings.max_runs,
+        secrets=(*secrets, *token),
+        public_url=settings.public_url,
+    )
+    workers = Workers(ports, options, f"{socket.gethostname()}:{os.getpid()}", settings.workers)
+    app = create_app(
+        _Remembering(book, server),
+        secrets=secrets,
+        clock=clock,
+        is_allowed=lambda name: is_served(policy, name),
+        readiness=lambda: _problems(book),
+        poke=workers.poke,
+    )
+    return Bot(app, workers)
+
+
+def serve(settings: Settings) -> None:
+    """Run the bot until it is told to stop."""
+    import uvicorn
+
+    with _alone(settings):
+        bot = build(settings)
+        bot.workers.start()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        try:
+            uvicorn.Server(uvicorn.Config(bot.app, log_level="warning")).run(sockets=[listener])
+        finally:
+            bot.workers.stop()
+
+
+def shutdown(settings: Settings) -> None:
+    """End what outlives the bot on one machine: the serving stack and the tracking server."""
+    serving(settings).shutdown()
+    mlflow_server(settings).shutdown()
+
+
+def _problems(book: SqlLedger) -> list[str]:
+    try:
+        book.next_due()
+    except Unavailable as error:
+        return [str(error)]
+    return []
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[IO[str] | None]:
+    """SQLite has one bot process; a second one is told so instead of working against the first."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    path = Path(settings.data_dir) / "bot.lock"
+    with path.open("w") as lock:
+        if settings.ledger_url.startswith("sqlite"):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise SettingsProblem(f"another bot works on {settings.data_dir}; end it first") from error
+        yield lock
+
+
+@dataclass(frozen=True)
+class _Remembering:
+    """The inbox, which also tells the forge's adapter the names that webhooks bring."""
+
+    book: SqlLedger
+    server: GitHubForge
+
+    def accept(self, arrivals: Sequence[Arrival]) -> None:
+        self.book.accept(arrivals)
+        for one in arrivals:
+            if one.repository_id is not None and one.repository_name:
+                self.server.remember(one.repository_id, one.repository_name, one.installation_id)

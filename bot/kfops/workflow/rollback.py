@@ -1,0 +1,135 @@
+"""`/rollback`: abort what is under way, take the environment, serve a recorded revision again, check it (R20)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from kfops.command.catalog import keys_needed
+from kfops.command.model import Rollback
+from kfops.command.serialise import from_json
+from kfops.domain.canary_facts import Failure, Readiness, SignalKind
+from kfops.domain.environment import EnvironmentKey
+from kfops.domain.facts import DeployFacts, Refusal
+from kfops.domain.operation import ROLLOUTS, Outcome, Signal
+from kfops.domain.record import RevisionRecord
+from kfops.ports.errors import Refused
+from kfops.ports.serving import ModelSource, Wish
+from kfops.rules import gate
+from kfops.rules.gate import Reject
+from kfops.rules.reasons import ReasonCode
+from kfops.workflow.context import Context, End, Next, Step
+from kfops.workflow.deploy import environment_name, set_aliases
+from kfops.workflow.gathering import asker, needed, refusal, rules
+from kfops.workflow.holding import holder, key_of, take
+
+TICK = timedelta(seconds=0.5)
+
+
+def decide(context: Context, facts: DeployFacts) -> Step:
+    if context.operation.cancel_by and context.operation.phase in {"gate", "take"}:
+        return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
+    return PHASES[context.operation.phase](context, facts)
+
+
+def _gate(context: Context, facts: DeployFacts) -> Step:
+    read = rules(context)
+    if isinstance(read, Refusal):
+        return End(Outcome.REFUSED, ReasonCode(read.code), replace(facts, refusal=read))
+    subject, ledger, command = context.operation.subject, context.ports.ledger, _command(context)
+    target = _target(ledger.revisions(subject.repository_id, command.environment), command.to)
+    lock = ledger.held(key_of(subject.repository_id, command.environment), context.now)
+    steered = lock if lock and lock.operation_id is None else None
+    who, need = asker(context, needed(read.rules, keys_needed(command)))
+
+    decision = gate.rollback(
+        who,
+        need,
+        steered,
+        holder(context.operation),
+        has_revision=target is not None,
+        revision=command.to or "the one before",
+    )
+    if isinstance(decision, Reject) or target is None:
+        why = refusal(decision) if isinstance(decision, Reject) else None
+        code = decision.code if isinstance(decision, Reject) else ReasonCode.NO_REVISION
+        return End(Outcome.REFUSED, code, replace(facts, refusal=why))
+    _abort_rollouts(context, command)
+    return Next(
+        "take",
+        replace(
+            facts,
+            model=target.model,
+            model_version=target.version,
+            model_digest=target.digest,
+            run_operation_id=target.run_operation_id,
+            reason=command.reason,
+            began_at=context.now,
+        ),
+    )
+
+
+def _take(context: Context, facts: DeployFacts) -> Step:
+    return Next("switch", facts) if take(context, facts.environment) else Next("take", facts, TICK)
+
+
+def _switch(context: Context, facts: DeployFacts) -> Step:
+    place = EnvironmentKey(context.operation.subject.repository_id, facts.model, facts.environment)
+    directory = context.ports.store.path(facts.model_digest)
+    if directory is None:
+        raise Refused(f"the model {facts.model_digest[:12]} is not in the store any more")
+    context.ports.serving.apply(
+        place, Wish(stable=ModelSource(directory, facts.model_digest, facts.model_version, facts.model))
+    )
+    served = context.ports.serving.observe(place)
+    facts = replace(facts, url=served.url)
+    if served.stable.digest == facts.model_digest and served.stable.readiness is Readiness.READY:
+        return Next("record", facts)
+    if isinstance(served.incoming.readiness, Failure):
+        note = f"It does not start: {served.incoming.readiness.message}"
+        return End(Outcome.FAILED, ReasonCode.OUTSIDE_REFUSED, replace(facts, notes=(*facts.notes, note)))
+    return Next("switch", facts, TICK)
+
+
+def _record(context: Context, facts: DeployFacts) -> Step:
+    subject, ledger = context.operation.subject, context.ports.ledger
+    known = ledger.revisions(subject.repository_id, facts.environment)
+    before = next((one for one in known if one.is_active), None)
+    target = next(one for one in known if one.digest == facts.model_digest)
+    if before and before.digest != facts.model_digest:
+        facts = replace(facts, champion_version=before.version, champion_digest=before.digest)
+    ledger.activate(replace(target, id=0, since=facts.began_at or context.now, by=subject.author.login))
+    set_aliases(context, facts.environment, facts.model, facts.model_version, facts.champion_version)
+    return End(Outcome.SUCCEEDED, ReasonCode.DONE, replace(facts, ended_at=context.now))
+
+
+PHASES: dict[str, Callable[[Context, DeployFacts], Step]] = {
+    "gate": _gate,
+    "take": _take,
+    "switch": _switch,
+    "record": _record,
+}
+
+
+def _command(context: Context) -> Rollback:
+    command = from_json(context.operation.subject.command)
+    if not isinstance(command, Rollback):
+        raise TypeError(f"operation {context.operation.id} holds {command}, not a rollback")
+    return command
+
+
+def _target(revisions: tuple[RevisionRecord, ...], to: str | None) -> RevisionRecord | None:
+    """The one named by version or digest; else the newest that is not the active one."""
+    if to:
+        return next((one for one in revisions if one.version == to or one.digest.startswith(to)), None)
+    active = next((one.digest for one in revisions if one.is_active), None)
+    return next((one for one in revisions if one.digest != active), None)
+
+
+def _abort_rollouts(context: Context, command: Rollback) -> None:
+    subject, ledger = context.operation.subject, context.ports.ledger
+    for other in ledger.open_operations(subject.repository_id, kinds=ROLLOUTS):
+        if environment_name(other) == command.environment:
+            signal = Signal(SignalKind.ABORT, subject.author.login, command.reason, context.now)
+            ledger.signal(other.id, signal)
