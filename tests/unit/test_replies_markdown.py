@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kfops.rules.replies import markdown as m
 from markdown_it import MarkdownIt
+
+from kfops.rules.replies import markdown as m
 
 GITHUB_LIMIT = 65_536
 PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -97,7 +99,7 @@ def _reply(parts: list[str]) -> list[m.Section]:
 
 @given(parts=st.lists(HOSTILE, min_size=6, max_size=6))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_R15_any_text_keeps_the_reply_whole_and_mentions_nobody(parts: list[str]) -> None:
+def test_r15_any_text_keeps_the_reply_whole_and_mentions_nobody(parts: list[str]) -> None:
     text = m.bounded(_reply(parts))
     assert _mentions(text) == []
     assert _unclosed(text) == []
@@ -107,10 +109,13 @@ def test_R15_any_text_keeps_the_reply_whole_and_mentions_nobody(parts: list[str]
 
 
 @given(
-    part=HOSTILE.filter(bool), times=st.integers(1, 3000), limit=st.integers(1_000, 20_000), shown=st.booleans()
+    part=HOSTILE.filter(bool),
+    times=st.integers(1, 3000),
+    limit=st.integers(1_000, 20_000),
+    shown=st.booleans(),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_R15_any_length_fits_the_limit(part: str, times: int, limit: int, shown: bool) -> None:
+def test_r15_any_length_fits_the_limit(part: str, times: int, limit: int, shown: bool) -> None:
     long = (part * times)[:150_000]
     sections = [
         m.Section("**Failed**"),
@@ -127,9 +132,14 @@ def test_R15_any_length_fits_the_limit(part: str, times: int, limit: int, shown:
 SECRETS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789+/=_-", min_size=6, max_size=60)
 
 
-@given(secret=SECRETS, before=HOSTILE, after=HOSTILE, noise=st.sampled_from(["", "\x1b[0m", "\u200b", "\x00", "\u202e"]))
+@given(
+    secret=SECRETS,
+    before=HOSTILE,
+    after=HOSTILE,
+    noise=st.sampled_from(["", "\x1b[0m", "\u200b", "\x00", "\u202e"]),
+)
 @settings(max_examples=150, deadline=None)
-def test_R15_no_masked_secret_is_in_the_reply(secret: str, before: str, after: str, noise: str) -> None:
+def test_r15_no_masked_secret_is_in_the_reply(secret: str, before: str, after: str, noise: str) -> None:
     hidden = secret[:3] + noise + secret[3:]
     text = m.mask(f"{before}\n{hidden}\n{after}", [secret])
     whole = m.bounded([m.Section(m.cell(text, limit=10_000)), m.Section(text, summary="log", language="")])
@@ -138,13 +148,13 @@ def test_R15_no_masked_secret_is_in_the_reply(secret: str, before: str, after: s
 
 
 @given(text=HOSTILE)
-def test_R15_a_fence_is_one_code_block(text: str) -> None:
+def test_r15_a_fence_is_one_code_block(text: str) -> None:
     tokens = PARSER.parse(m.fence(text, "text"))
     assert [token.type for token in tokens] == ["fence"]
 
 
 @given(text=HOSTILE, other=HOSTILE)
-def test_R15_a_row_has_its_cells_and_no_markup(text: str, other: str) -> None:
+def test_r15_a_row_has_its_cells_and_no_markup(text: str, other: str) -> None:
     tokens = PARSER.parse(m.table(["a", "b"], [[m.cell(text), m.code_span(other)]]))
     assert [token.type for token in tokens].count("td_open") == 2
     first = next(one for at, one in enumerate(tokens) if tokens[at - 1].type == "td_open")
@@ -167,7 +177,7 @@ def test_R15_a_row_has_its_cells_and_no_markup(text: str, other: str) -> None:
         "A" * 64 + "\n-----END PRIVATE KEY-----",
     ],
 )
-def test_R15_secrets_by_pattern(secret: str) -> None:
+def test_r15_secrets_by_pattern(secret: str) -> None:
     masked = m.mask(f"see\n{secret}\nhere", [])
     assert "***" in masked
     for line in secret.split("\n"):
@@ -186,17 +196,19 @@ def test_R15_secrets_by_pattern(secret: str) -> None:
         ("https://host.test/path?x=a@b", "https://host.test/path?x=a@b"),
     ],
 )
-def test_R15_secrets_by_their_place(text: str, masked: str) -> None:
+def test_r15_secrets_by_their_place(text: str, masked: str) -> None:
     assert m.mask(text, []) == masked
 
 
-def test_R15_secrets_are_masked_in_their_encodings_and_longest_first() -> None:
+def test_r15_secrets_are_masked_in_their_encodings_and_longest_first() -> None:
     text = 'a"b c/d longer: hunter2hunter2 hunter2 YSJiIGMvZA== a%22b%20c%2Fd a\\"b c/d'
     assert m.mask(text, ['a"b c/d', "hunter2", "hunter2hunter2", "abc"]) == "*** longer: *** *** *** *** ***"
 
 
-@pytest.mark.parametrize("hostile", ["a" * 60_000, "a." * 30_000, "a://" * 15_000, "token=" * 10_000, "`" * 60_000])
-def test_R15_long_lines_are_masked_in_a_moment(hostile: str) -> None:
+@pytest.mark.parametrize(
+    "hostile", ["a" * 60_000, "a." * 30_000, "a://" * 15_000, "token=" * 10_000, "`" * 60_000]
+)
+def test_r15_long_lines_are_masked_in_a_moment(hostile: str) -> None:
     """The patterns have bounds; with a quadratic one this test would not end."""
     assert len(m.mask(hostile, ["secret-value"])) <= len(hostile)
 
@@ -217,6 +229,12 @@ def test_the_longest_folded_part_is_cut_first_and_a_log_keeps_its_end() -> None:
     assert "line 1\n" not in text
     assert text.endswith("Next: `/build_run`")
     assert m.width(text) > m.LIMIT * 0.98
+
+
+def test_r15_no_control_or_format_character_stays() -> None:
+    kept = m.clean("".join(chr(code) for code in range(0x110000)))
+    left = {one for one in kept if unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
+    assert left == {"\n", "\t", "\u200c", "\u200d"}
 
 
 def test_two_long_parts_share_the_room() -> None:
@@ -289,7 +307,8 @@ def test_number(value: float | None, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fraction", "expected"), [(0, "░░░░"), (0.5, "██░░"), (1, "████"), (7, "████"), (-1, "░░░░"), (math.nan, "░░░░")]
+    ("fraction", "expected"),
+    [(0, "░░░░"), (0.5, "██░░"), (1, "████"), (7, "████"), (-1, "░░░░"), (math.nan, "░░░░")],
 )
 def test_bar(fraction: float, expected: str) -> None:
     assert m.bar(fraction, 4) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kfops.webhook.signature import is_signed, sign
 
 BODY = b'{"action":"created"}'
@@ -12,7 +13,7 @@ BODY = b'{"action":"created"}'
 DOCUMENTED = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 
 
-def test_R1_the_documented_example() -> None:
+def test_r1_the_documented_example() -> None:
     assert is_signed(b"Hello, World!", DOCUMENTED, ["It's a Secret to Everybody"])
 
 
@@ -41,16 +42,16 @@ def test_R1_the_documented_example() -> None:
         pytest.param(sign(BODY + b" ", "new"), ["new"], False, id="other bytes"),
     ],
 )
-def test_R1_signatures(header: str | None, secrets: list[str], expected: bool) -> None:
+def test_r1_signatures(header: str | None, secrets: list[str], expected: bool) -> None:
     assert is_signed(BODY, header, secrets) is expected
 
 
 @given(body=st.binary(), secret=st.text(min_size=1).filter(lambda text: text.isprintable()))
-def test_R1_any_body_of_bytes_signs(body: bytes, secret: str) -> None:
+def test_r1_any_body_of_bytes_signs(body: bytes, secret: str) -> None:
     assert is_signed(body, sign(body, secret), ["another", secret])
     assert not is_signed(body + b"x", sign(body, secret), ["another", secret])
 
 
 @given(header=st.text())
-def test_R1_no_header_breaks_it(header: str) -> None:
+def test_r1_no_header_breaks_it(header: str) -> None:
     assert not is_signed(BODY, header, ["secret"])

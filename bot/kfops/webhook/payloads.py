@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from kfops.domain.events import Commented, Event, Poked, PullRequestChanged
 from kfops.domain.pull_request import Actor, Comment, Repository
@@ -71,8 +70,8 @@ class _Comment(BaseModel):
     id: Id
     user: _User | None
     body: str | None = ""
-    created_at: datetime
-    updated_at: datetime
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
 
 
 class _IssueComment(_Delivery):
@@ -107,7 +106,7 @@ class _PullRequest(BaseModel):
     user: _User | None
     head: _Side
     base: _Side
-    updated_at: datetime
+    updated_at: AwareDatetime
     merged: bool = False
 
 
@@ -216,7 +215,8 @@ def _told(event_name: str, error: ValidationError) -> str:
             "set the webhook's content type to application/json"
         )
     told = [
-        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in problems[:_PROBLEMS_TOLD]
+        f"{'.'.join(str(part) for part in one['loc']) or 'the body'}: {one['msg']}"
+        for one in problems[:_PROBLEMS_TOLD]
     ]
     more = f" and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
     return f"the {event_name} delivery is not as GitHub describes it: {'; '.join(told)}{more}"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 ZERO_WIDTH_SPACE = "\u200b"
-_JOINERS = frozenset("\u200c\u200d")  # scripts and emoji need them, and they do nothing else
+# Unicode's control and format characters (Cc, Cf), but for tab and newline, and the two joiners that scripts and
+# emoji need. A regular expression, because logs are long.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
+)
+_SEPARATORS = re.compile("[\u2028\u2029]")
+_HALVES = re.compile("[\ud800-\udfff]")  # of a surrogate pair, which cannot be sent
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)?"  # a terminal's title or link
     r"|[\x1b\x9b][\[()#;?]{0,4}[0-9;:?]{0,40}[@-~]"  # colours, the cursor
 )
-_LINE_ENDS, _OVERWRITTEN = re.compile(r"\r+(?:\n|\Z)"), re.compile(r"[^\n]*\r")
+_LINE_ENDS, _OVERWRITTEN = re.compile(r"\r+(?:\n|\Z)"), re.compile(r"^[^\n]*\r", re.MULTILINE)
 _TAGS = re.compile(r"<(?=/?details|/?summary|!--)", re.IGNORECASE)
 _AUTOLINKS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
@@ -24,18 +31,7 @@ def clean(text: str) -> str:
     Of a line that overwrites itself (a progress bar's) the last state stays, as on a terminal.
     """
     plain = _OVERWRITTEN.sub("", _LINE_ENDS.sub("\n", _ESCAPES.sub("", text)))
-    return "".join(_shown(character) for character in plain)
-
-
-def _shown(character: str) -> str:
-    if character in "\n\t" or character in _JOINERS:
-        return character
-    category = unicodedata.category(character)
-    if category == "Cs":
-        return "\ufffd"  # half of a surrogate pair cannot be sent
-    if category in {"Zl", "Zp"}:
-        return " "
-    return "" if category in {"Cc", "Cf"} else character
+    return _HALVES.sub("\ufffd", _SEPARATORS.sub(" ", _UNSEEN.sub("", plain)))
 
 
 def quiet(text: str) -> str:

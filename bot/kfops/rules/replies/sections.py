@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from kfops.rules.replies.foreign import clean, html, quiet
 
 LIMIT = 60_000  # of GitHub's 65,536 characters, counted in UTF-16 units, which are never fewer
-_LEAST = 400  # what a cut part keeps, as long as that is possible
 _CUT = "… cut …"
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _DETAILS = re.compile(r"<(/?)details\b", re.IGNORECASE)
@@ -57,44 +56,48 @@ def details(summary: str, body: str, is_open: bool = False) -> str:
 
 def bounded(sections: Sequence[Section], limit: int = LIMIT) -> str:
     """The reply, at most `limit` long: the longest folded parts are cut first, and what stays is whole Markdown."""
-    parts = [one for one in sections if one.body.strip()]
-    for least in (_LEAST, 0):
-        parts = _shortened(parts, limit, least)
-    text = _joined(parts)
+    parts = [_settled(one) for one in sections if one.body.strip()]
+    shown = parts
+    ceiling = max((width(one.body) for one in parts if one.may_be_cut), default=0)
+    while (excess := width(_joined(shown)) - limit) > 0 and ceiling > 0:
+        ceiling = _lower(parts, ceiling, excess)
+        shown = [_cut(one, ceiling) for one in parts]
+    text = _joined(shown)
     return text if width(text) <= limit else _cut_prose(text, limit)
+
+
+def _settled(section: Section) -> Section:
+    """With foreign text as it will be shown, so that its width is the true one."""
+    return section if section.language is None else replace(section, body=quiet(clean(section.body)))
 
 
 def _joined(parts: Sequence[Section]) -> str:
     return "\n\n".join(closed(one.render()) for one in parts)
 
 
-def _shortened(parts: Sequence[Section], limit: int, least: int) -> list[Section]:
-    found = list(parts)
-    while (excess := width(_joined(found)) - limit) > 0:
-        cuttable = sorted(
-            (width(one.body), number)
-            for number, one in enumerate(found)
-            if one.may_be_cut and width(one.body) > least + len(_CUT) + 1
-        )
-        if not cuttable:
-            break
-        longest, number = cuttable[-1]
-        second = cuttable[-2][0] if len(cuttable) > 1 else 0
-        wanted = max(
-            least, min(longest - excess - len(_CUT) - 1, longest - 1), min(second, longest - 1) - 100
-        )
-        found[number] = replace(found[number], body=_cut(found[number], wanted))
-    return found
+def _lower(parts: Sequence[Section], ceiling: int, excess: int) -> int:
+    """The width that no folded part may exceed for the reply to become shorter by `excess`; 0 where none will do."""
+    widths = sorted((min(width(one.body), ceiling) for one in parts if one.may_be_cut), reverse=True)
+    for count, one in enumerate(widths, start=1):
+        following = widths[count] if count < len(widths) else 0
+        room = sum(widths[:count]) - count * following
+        if room >= excess:
+            # Cutting adds its own line, and whole lines are kept: a little less than what is just enough.
+            return max(0, min(one, (sum(widths[:count]) - excess) // count) - len(_CUT) - 1)
+    return 0
 
 
-def _cut(section: Section, wanted: int) -> str:
-    """About `wanted` long, whole lines where there are such, and a note where something is missing."""
-    body = section.body.replace(f"{_CUT}\n", "").replace(f"\n{_CUT}", "")
-    if wanted <= 0:
-        return _CUT
-    if section.language is None:
-        return f"{_first(body, wanted)}\n{_CUT}"
-    return f"{_CUT}\n{_last(body, wanted)}"
+def _cut(section: Section, ceiling: int) -> Section:
+    """At most `ceiling` wide, in whole lines where there are such, with a note where something is missing."""
+    if not section.may_be_cut or width(section.body) <= ceiling:
+        return section
+    if ceiling <= 0:
+        body = _CUT
+    elif section.language is None:
+        body = f"{_first(section.body, ceiling)}\n{_CUT}"
+    else:
+        body = f"{_CUT}\n{_last(section.body, ceiling)}"
+    return replace(section, body=body)
 
 
 def _first(text: str, wanted: int) -> str:
