@@ -218,7 +218,7 @@ def deploy(live: Live, asker: Asker, needed: Needed, facts: DeployFacts, command
         _environment(facts),
         _model(facts),
         _pull_request(live, facts) if facts.merges else iter(()),
-        _required(live, asker, facts),
+        _required(live, facts),
     )
 
 
@@ -356,7 +356,7 @@ def _pull_request(live: Live, facts: DeployFacts) -> Iterator[Reject]:
         )
 
 
-def _required(live: Live, asker: Asker, facts: DeployFacts) -> Iterator[Reject]:
+def _required(live: Live, facts: DeployFacts) -> Iterator[Reject]:
     pull = live.pull_request
     if (
         Requirement.UP_TO_DATE in facts.requires
@@ -415,21 +415,22 @@ def why_not_approved(pull: PullRequest, approvals: Approvals | None) -> str:
     for review in approvals.reviews:
         if review.state in {ReviewState.APPROVED, ReviewState.CHANGES_REQUESTED, ReviewState.DISMISSED}:
             latest[review.reviewer.id] = review
-    reasons: list[str] = []
     for review in latest.values():
-        login = review.reviewer.login
         if review.state is ReviewState.CHANGES_REQUESTED:
-            return f"{login} asked for changes"
-        if review.state is not ReviewState.APPROVED:
-            continue
-        if review.commit_sha != pull.head_sha:
-            reasons.append(f"{login} approved {review.commit_sha[:7]}, not this commit")
-        elif review.reviewer.id == pull.author.id:
-            reasons.append(f"{login} wrote it")
-        elif approvals.last_pusher and review.reviewer.id == approvals.last_pusher.id:
-            reasons.append(f"{login} pushed last")
-        elif approvals.permissions.get(review.reviewer.id, Permission.UNKNOWN) < Permission.WRITE:
-            reasons.append(f"{login} may not write here")
-        else:
-            return ""
-    return "; ".join(reasons) or "no approval"
+            return f"{review.reviewer.login} asked for changes"
+    approved = [review for review in latest.values() if review.state is ReviewState.APPROVED]
+    reasons = [_why_not_counted(pull, approvals, review) for review in approved]
+    return "" if "" in reasons else "; ".join(reasons) or "no approval"
+
+
+def _why_not_counted(pull: PullRequest, approvals: Approvals, review: Review) -> str:
+    login = review.reviewer.login
+    if review.commit_sha != pull.head_sha:
+        return f"{login} approved {review.commit_sha[:7]}, not this commit"
+    if review.reviewer.id == pull.author.id:
+        return f"{login} wrote it"
+    if approvals.last_pusher and review.reviewer.id == approvals.last_pusher.id:
+        return f"{login} pushed last"
+    if approvals.permissions.get(review.reviewer.id, Permission.UNKNOWN) < Permission.WRITE:
+        return f"{login} may not write here"
+    return ""

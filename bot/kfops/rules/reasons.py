@@ -7,11 +7,11 @@ from enum import StrEnum
 
 class ReasonCode(StrEnum):
     DONE = "done"
-    # refused: who
+    # who
     NOT_HUMAN = "not_human"
     PERMISSION_DENIED = "permission_denied"
     PERMISSION_UNKNOWN = "permission_unknown"
-    # refused: what was asked
+    # what was asked
     MISTYPED = "mistyped"
     COMMENT_CHANGED = "comment_changed"
     NEEDS_SHA = "needs_sha"
@@ -22,7 +22,7 @@ class ReasonCode(StrEnum):
     NEEDS_REASON = "needs_reason"
     NOT_OVERRIDABLE = "not_overridable"
     BAD_PARAMETER = "bad_parameter"
-    # refused: the pull request
+    # the pull request
     CLOSED = "closed"
     DRAFT = "draft"
     FORK = "fork"
@@ -33,21 +33,21 @@ class ReasonCode(StrEnum):
     OUT_OF_DATE = "out_of_date"
     CHECKS_NOT_GREEN = "checks_not_green"
     NOT_APPROVED = "not_approved"
-    # refused: the configuration
+    # the configuration
     CONFIG_MISSING = "config_missing"
     CONFIG_INVALID = "config_invalid"
     RULES_INVALID = "rules_invalid"
     RULES_NOT_ADOPTED = "rules_not_adopted"
     POLICY = "policy"
     ENVIRONMENT_UNKNOWN = "environment_unknown"
-    # refused: the model
+    # the model
     NO_RUN = "no_run"
     NO_PACKAGE = "no_package"
     METRIC_GATE = "metric_gate"
     NOT_IN_STAGING = "not_in_staging"
     NO_REVISION = "no_revision"
     ALREADY_SERVING = "already_serving"
-    # refused: the environment
+    # the environment
     LOCKED = "locked"
     FROZEN = "frozen"
     # ended on the way
