@@ -37,7 +37,8 @@ def main(source: str, function: str) -> None:
         content = place(error, repository)
     json.dump(content, answer)
     answer.write("\n")
-    answer.flush()
+    for stream in (answer, sys.stdout, sys.stderr):
+        stream.flush()
     os._exit(0)  # the file may have left threads behind that would hold us
 
 

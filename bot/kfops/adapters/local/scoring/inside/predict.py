@@ -23,7 +23,8 @@ def main(model: str, heldout: str, target: str, row_column: str, largest: str) -
         traceback.print_exc()
         content = {"error": f"{type(error).__name__}: {error}"[:2000]}
     json.dump(content, answer)
-    answer.flush()
+    for stream in (answer, sys.stdout, sys.stderr):
+        stream.flush()
     os._exit(0)  # a model's threads must not hold us
 
 
