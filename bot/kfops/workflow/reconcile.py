@@ -158,9 +158,9 @@ def _close(context: Context, facts: Facts) -> Saved:
     except Unavailable as error:
         if not closing.is_hopeless(context, error):
             return _later(context, facts, operation.failures + 1, error)
-        log.error("ended untold", operation=operation.id, error=str(error))
+        log.warning("ended untold", operation=operation.id, error=str(error))
     except Refused as error:
-        log.error("ended untold", operation=operation.id, error=str(error))
+        log.warning("ended untold", operation=operation.id, error=str(error))
     return Saved(
         "ended",
         dump(facts),

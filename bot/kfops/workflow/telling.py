@@ -10,7 +10,6 @@ from kfops.domain.operation import ROLLOUTS, Operation, Outcome
 from kfops.domain.pull_request import Reaction
 from kfops.ports.errors import Refused, Unavailable
 from kfops.rules.replies import View, marker, render
-from kfops.rules.replies.markdown import mask
 from kfops.workflow.context import Context, Facts
 
 FIRST_MINUTE = timedelta(minutes=1)
@@ -48,8 +47,7 @@ def is_time(operation: Operation, context: Context) -> bool:
 
 def tell(context: Context, operation: Operation, facts: Facts, repository_url: str) -> None:
     """Bring the comment to what is so. Raises what the forge raises."""
-    body = render(View(operation, facts, repository_url, context.now))
-    body = mask(body, context.options.secrets)
+    body = render(View(operation, facts, repository_url, context.now, context.options.secrets))
     digest = hashlib.sha256(body.encode()).hexdigest()
     subject, forge = operation.subject, context.ports.forge
     mark = marker(operation.id)
