@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,7 +33,9 @@ def command(comment: int, index: int = 0, key: str = "run:7:1") -> NewOperation:
 
 
 def arrival(delivery: str, *operations: NewOperation, head: Head | None = None) -> Arrival:
-    return Arrival(delivery, "issue_comment", "d", NOW, 7, "ann/churn", "main", None, 1, head, operations)
+    return Arrival(
+        delivery, "issue_comment", "d", NOW, 7, "ann/churn", "main", None, 1, head, operations=operations
+    )
 
 
 def end(operation: Operation, now: datetime = NOW) -> Saved:
@@ -60,6 +63,14 @@ def test_r7_a_command_pins_the_head_that_the_ledger_knew_when_it_arrived(ledger)
     late, pinned = ledger.open_operations(7)
     assert (late.subject.head_sha, late.subject.is_late) == (None, True)
     assert (pinned.subject.head_sha, pinned.subject.is_late) == ("b" * 40, False)
+
+
+def test_r6_only_a_push_makes_its_sender_the_last_pusher(ledger):
+    head = Head("b" * 40, "a" * 40, "main", 7, ANN, NOW)
+    ledger.accept([replace(arrival("push", head=head), is_push=True)])
+    ledger.accept([arrival("label", head=replace(head, sender=Actor(2, "bob")))])
+
+    assert ledger.head(7, 1).sender == ANN
 
 
 def test_one_serial_key_is_worked_on_in_order_of_arrival(ledger):

@@ -43,6 +43,7 @@ class Arrival:
     installation_id: int | None = None
     pull_request: int | None = None
     head: Head | None = None
+    is_push: bool = False  # only a push makes its sender the last pusher (R6)
     operations: tuple[NewOperation, ...] = ()
     pokes: bool = False
 

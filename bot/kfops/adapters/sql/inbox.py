@@ -80,6 +80,8 @@ class SqlInbox:
             same = (t.heads.c.repository_id == arrival.repository_id) & (
                 t.heads.c.pull_request == arrival.pull_request
             )
+            if not arrival.is_push:
+                values = {name: value for name, value in values.items() if not name.startswith("sender_")}
             connection.execute(sa.update(t.heads).where(same).values(**values))
 
     def _add_operation(self, connection: Connection, new: NewOperation, previous: int | None) -> int | None:
