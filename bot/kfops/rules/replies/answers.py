@@ -139,7 +139,7 @@ def _until(until: datetime | None) -> str:
 
 def plan_body(view: PlanView) -> str:
     """Nothing was done; the gates are asked again when the command comes."""
-    parts = [f"{code_span(view.command)}: {prose(view.decision)}"]
+    parts = [f"Now {code_span(view.command)} would be answered: {prose(view.decision)}"]
     if view.refusal is not None:
         parts.append(bounded(refusal_body(view.refusal), 20_000))
         return _with_next(
@@ -165,7 +165,7 @@ def canary_body(signal: SignalKind, operation_id: int, environment: str) -> str:
 def canary_status_body(operation_id: int, environment: str, rollout: Rollout) -> str:
     told = f"Operation {operation_id}, {cell(environment)}: {rollout.phase.value}, {rollout.weight} % on the candidate."
     evidence = prose(evidence_sentence(rollout)) if rollout.steps else ""
-    parts = [told, prose(rollout.sentence) if rollout.sentence else "", counted(rollout), evidence]
+    parts = [told, f"Now: {prose(rollout.sentence)}" if rollout.sentence else "", counted(rollout), evidence]
     return _with_next(parts, "`/canary pause`, `resume`, `promote` or `abort` steers it.")
 
 
@@ -191,7 +191,7 @@ def ok_to_test_body(sha: str) -> str:
 
 def mistake_body(message: str, hint: str, pointed: str = "") -> str:
     """`pointed`: the line that was typed with carets under what is wrong."""
-    parts = [prose(message), fence(pointed, "text") if pointed else ""]
+    parts = [f"Not understood: {prose(message)}", fence(pointed, "text") if pointed else ""]
     return _with_next(parts, prose(hint) if hint else "`/help` shows the commands.")
 
 

@@ -96,7 +96,7 @@ def _news(view: View, facts: DeployFacts) -> str:
             why = prose(rollout.verdict_sentence or rollout.sentence) if rollout else why_ended(view)
             return alert("CAUTION", why, *(parts.way_back(facts, rollout) if rollout else ()))
         case None if rollout is None:
-            return prose(facts.reason) if facts.reason else ""
+            return f"Reason: {prose(facts.reason)}" if facts.reason else ""
         case None:
             return _moving(rollout)
         case _ if facts.refusal is not None:

@@ -23,6 +23,7 @@ ICONS = {
 }
 _SHA = re.compile(r"[0-9a-f]{7,64}")
 _SPAN = re.compile(r"`([^`\n]{1,300})`")
+_IN_AN_ADDRESS = str.maketrans({"(": "%28", ")": "%29", "[": "%5B", "]": "%5D", "*": "%2A", "!": "%21"})
 _LONGEST = 2000
 
 
@@ -65,7 +66,7 @@ def link(label: str, url: str) -> str:
     """`label` is ready Markdown; empty where the address is none that a browser opens safely."""
     if not re.fullmatch(r"https?://[^\s<>\"'`\\|@\x00-\x20\x7f-\U0010ffff]+", url):
         return ""
-    return f"[{label}]({url.replace('(', '%28').replace(')', '%29')})"
+    return f"[{label}]({url.translate(_IN_AN_ADDRESS)})"
 
 
 def prose(text: str) -> str:

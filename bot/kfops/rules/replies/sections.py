@@ -10,7 +10,7 @@ from kfops.rules.replies.foreign import clean, html, quiet
 
 LIMIT = 60_000  # of GitHub's 65,536 characters, counted in UTF-16 units, which are never fewer
 _CUT = "… cut …"
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`]*$)|~{3,})")  # with a backquote after it, it is a code span
 _DETAILS = re.compile(r"<(/?)details\b", re.IGNORECASE)
 
 
