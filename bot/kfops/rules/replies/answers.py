@@ -66,7 +66,7 @@ class StatusView:
 
 @dataclass(frozen=True)
 class PlanView:
-    """`refusal` None: it would go ahead, in `steps`."""
+    """`decision` goes on after a comma ("it would go ahead."). `refusal` None: it would, in `steps`."""
 
     command: str
     decision: str
@@ -139,7 +139,7 @@ def _until(until: datetime | None) -> str:
 
 def plan_body(view: PlanView) -> str:
     """Nothing was done; the gates are asked again when the command comes."""
-    parts = [f"Now {code_span(view.command)} would be answered: {prose(view.decision)}"]
+    parts = [f"If {code_span(view.command)} came now, {prose(view.decision)}"]
     if view.refusal is not None:
         parts.append(bounded(refusal_body(view.refusal), 20_000))
         return _with_next(
