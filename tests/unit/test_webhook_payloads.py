@@ -277,7 +277,7 @@ def test_deliveries_that_mean_nothing(event: str) -> None:
         pytest.param(_with(_issue_comment(), issue__number=2**63), "issue.number", id="a huge number"),
         pytest.param(_with(_issue_comment(), issue__state="ajar"), "issue.state", id="a state of tomorrow"),
         pytest.param(_with(_issue_comment(), comment__id="x"), "comment.id", id="not a number"),
-        pytest.param(_with(_issue_comment(), comment__body="\ud800"), "surrogate", id="half a character"),
+        pytest.param(_with(_issue_comment(), comment__body="\ud800"), "hex escape", id="half a character"),
         pytest.param(
             _with(_issue_comment(), comment__created_at="2026-11-21T09:30:00"), "timezone", id="no zone"
         ),

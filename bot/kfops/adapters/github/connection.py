@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from github import Auth, Consts, Github
 from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass, RequestsResponse
@@ -106,11 +107,26 @@ class Connection:
         self._github.close()
 
 
-class Connections(threading.local):
-    """Each thread's connection, made on its first call."""
+class Connections:
+    """Each thread's connection, made on its first call and gone with the thread."""
 
     def __init__(self, base_url: str, timeout_s: float) -> None:
-        self.mine = Connection(base_url, timeout_s)
+        self._base_url, self._timeout_s = base_url, timeout_s
+        self._here = threading.local()
+        self._all: WeakSet[Connection] = WeakSet()
+
+    @property
+    def mine(self) -> Connection:
+        found: Connection | None = getattr(self._here, "connection", None)
+        if found is None:
+            found = self._here.connection = Connection(self._base_url, self._timeout_s)
+            self._all.add(found)
+        return found
+
+    def close(self) -> None:
+        """Of all threads; a later call opens its own again."""
+        for connection in list(self._all):
+            connection.close()
 
 
 def is_loopback(host: str) -> bool:

@@ -54,3 +54,6 @@ class GitHubForge(GitHubPulls, GitHubAccess, GitHubConversation, GitHubStatuses,
     def calls(self) -> Mapping[str, int]:
         """How often each operation was asked since the start, by `METHOD /template` (and `git fetch`)."""
         return self.client.transport.calls
+
+    def close(self) -> None:
+        self.client.transport.close()

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from kfops.adapters.github.answer import NOT_FOUND
 from kfops.adapters.github.auth import Purpose
@@ -38,7 +38,7 @@ class GitHubSource:
 
     def file(self, repository_id: int, path: str, ref: str) -> bytes | None:
         """None for what is no file (a folder, a submodule) too. Refused above 1 MB, which GitHub does not send."""
-        if any(part in {"", ".", ".."} for part in PurePosixPath(path).parts) or path.startswith("/"):
+        if any(part in {"", ".", ".."} for part in path.split("/")):
             raise Refused(f"{path!r} is no path in a repository", fix="give it from the repository's root")
         template = f"{REPOSITORY}/contents/{{path}}"
         answer = self.client.send("GET", template, repository_id, query={"ref": ref}, path=path)

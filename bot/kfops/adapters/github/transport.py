@@ -88,6 +88,9 @@ class Transport:
         with self._lock:
             self._calls[what] += 1
 
+    def close(self) -> None:
+        self._connections.close()
+
     def send(self, call: Call, token: str) -> Answer:
         """The answer, refusals included. Unavailable where none came, for server errors and rate limits."""
         self._respect_limit(call)
