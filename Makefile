@@ -1,0 +1,58 @@
+# What people and CI type. `make setup` is quick when nothing has changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+SCHEMA := config_schema/kfops.schema.json
+
+.PHONY: help setup demo test check format bench schema clean
+
+help:
+	@echo "make setup    install everything into $(VENV)"
+	@echo "make demo     the whole story on this machine (ONCE=1 plays it and ends; REPORT=file writes it down)"
+	@echo "make test     all tests (ARGS='tests/unit -k gate' for some of them)"
+	@echo "make check    format, lint, types, import layers"
+	@echo "make format   put the code into its format"
+	@echo "make bench    the canary's simulation"
+	@echo "make schema   write config_schema/ anew from the configuration's model"
+
+setup: $(STAMP)
+
+# uv installs the same pins several times faster; where it cannot be had, pip does it.
+$(STAMP): requirements/dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade
+	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv || echo "no uv here: pip installs"
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet -r requirements/dev.txt \
+	  || $(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --no-deps --editable . \
+	  || $(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/kfops demo $(if $(ONCE),--once) $(if $(REPORT),--report "$(REPORT)")
+
+test: setup
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+bench: setup
+	PYTHONPATH=bot:. $(BIN)/python -m tests.bench.canary_simulation $(ARGS)
+
+schema: setup
+	$(BIN)/python -m kfops.config.schema > $(SCHEMA).new
+	mv $(SCHEMA).new $(SCHEMA)
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
