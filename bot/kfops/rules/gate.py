@@ -143,10 +143,10 @@ def who(asker: Asker, needed: Needed, command: str) -> Iterator[Reject]:
         role = needed.permission.name.lower()
         yield Reject(
             ReasonCode.PERMISSION_DENIED,
-            f"`{command}` needs the role *{role}* on this repository.",
-            f"{asker.actor.login} has *{asker.permission.name.lower()}*",
-            f"*{role}* or higher",
-            f"Ask somebody with the role *{role}* to comment `{command}`.",
+            f"`{command}` needs the role `{role}` on this repository.",
+            f"{asker.actor.login} has `{asker.permission.name.lower()}`",
+            f"`{role}` or higher",
+            f"Ask somebody with the role `{role}` to comment `{command}`.",
         )
 
 
