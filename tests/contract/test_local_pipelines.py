@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +129,26 @@ def sleeping(repository):
 
 def handle_of(tmp_path, run_id="run-1"):
     return Handle.from_json((tmp_path / "runs" / run_id / "supervisor.json").read_text())
+
+
+def eventually(is_so, within_s=10.0):
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if is_so():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def processes_with(word):
+    """Ids of those whose command line has it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found += [place.parent.name] if word.encode() in place.read_bytes() else []
+        except OSError:
+            continue
+    return found
 
 
 def is_running(status):
@@ -401,6 +422,7 @@ def test_a_run_whose_supervisor_was_killed_is_lost_and_a_second_attempt_can_be_m
     status = awaited(pipelines, run_id)
     assert status.is_lost
     assert status.steps[0].state is RunState.FAILED
+    assert eventually(lambda: not processes_with(str(tmp_path / "runs" / run_id)))
     assert pipelines.submit(order) == run_id
     assert pipelines.status(run_id).is_lost
     second = pipelines.submit(replace(order, name="run-2"))
@@ -425,6 +447,7 @@ def test_a_run_outlives_who_submitted_it(sandbox, pipelines, repository, tmp_pat
     code = f"""
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from pathlib import Path
 from kfops.adapters.local.pipelines.adapter import LocalPipelines
 from kfops.adapters.local.sandbox import probe
@@ -455,10 +478,7 @@ def test_a_run_that_nobody_can_want_ends_by_itself(sandbox, repository, tmp_path
         shutil.rmtree(tmp_path / "runs" / run_id)
     else:
         ledger.unlink()
-    deadline = time.monotonic() + 20
-    while alive(handle) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not alive(handle)
+    assert eventually(lambda: not alive(handle), within_s=20)
 
 
 def test_a_second_supervisor_leaves_the_run_alone(pipelines, repository, tmp_path):

@@ -1,7 +1,8 @@
 """Where code that nobody trusts runs: bubblewrap, without network, rights, credentials or the bot's files.
 
 As root, bubblewrap makes no user namespace: `setpriv` gives up every right inside, so that files and the limit on
-processes belong to an ordinary user. Otherwise a user namespace does it. `../../../ARCHITECTURE.md` has the why.
+processes belong to an ordinary user: in a user namespace made by root, files stay root's and that limit does not hold.
+Without root, a user namespace does it.
 """
 
 from __future__ import annotations
