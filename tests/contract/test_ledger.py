@@ -74,7 +74,9 @@ def test_r6_only_a_push_makes_its_sender_the_last_pusher(ledger):
 
 
 def test_one_serial_key_is_worked_on_in_order_of_arrival(ledger):
-    ledger.accept([arrival("a", command(1)), arrival("b", command(2)), arrival("c", command(3, key="run:7:2"))])
+    ledger.accept(
+        [arrival("a", command(1)), arrival("b", command(2)), arrival("c", command(3, key="run:7:2"))]
+    )
 
     first, other = claim(ledger), claim(ledger)
     assert [first.subject.comment_id, other.subject.comment_id] == [1, 3]

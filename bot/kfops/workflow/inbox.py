@@ -12,6 +12,7 @@ from kfops.command.serialise import to_json
 from kfops.config.meaning import STAGING
 from kfops.domain.events import Commented, Event, Poked, PullRequestChanged
 from kfops.domain.operation import RUNS, Subject
+from kfops.domain.pull_request import Head
 from kfops.ports.ledger import Arrival, NewOperation
 
 
@@ -27,7 +28,9 @@ def arrival_of(
     """`event` None: a delivery that means nothing to the bot; it is stored all the same."""
     if event is None:
         return Arrival(delivery_id, name, body_digest, now)
-    head, operations, pokes, pull_request = None, (), True, None
+    head: Head | None = None
+    operations: tuple[NewOperation, ...] = ()
+    pokes, pull_request = True, None
     match event:
         case Commented():
             operations, pokes, pull_request = _operations(event, now, is_recovered), False, event.pull_request
