@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from kfops.adapters.local.sandbox_places import bind, interpreter, outside, system
 from kfops.ports.errors import Refused
 
 _PATH = "/usr/bin:/bin"
@@ -107,13 +108,13 @@ class Sandbox:
             str(self.bwrap),
             *self._namespaces(),
             *_environment_inside(variables),
-            *_system(),
+            *system(),
             *("--proc", "/proc", "--dev", "/dev"),
             *("--perms", "1777", "--size", str(limits.scratch_bytes), "--tmpfs", "/tmp"),  # noqa: S108 - inside
             *("--perms", "1777", "--size", str(limits.scratch_bytes), "--tmpfs", "/dev/shm"),  # noqa: S108
-            *_interpreter(),
-            *(word for here, there in read_only.items() for word in _bind("--ro-bind", here, there)),
-            *(word for here, there in writable.items() for word in _bind("--bind", here, there)),
+            *interpreter(),
+            *(word for here, there in read_only.items() for word in bind("--ro-bind", here, there)),
+            *(word for here, there in writable.items() for word in bind("--bind", here, there)),
             *("--remount-ro", "/dev", "--remount-ro", "/"),
             *("--chdir", str(chdir), "--"),
             *(_give_up_rights(uid) if self.as_root else ()),
@@ -157,13 +158,13 @@ class NoSandbox:
         # There is no mount that would bound the address space shared with the rest, and the user is the bot's own, so
         # a limit on processes would count the bot's.
         limits = replace(limits, processes=0)
-        values = {name: _outside(value, places) for name, value in variables.items()}
+        values = {name: outside(value, places) for name, value in variables.items()}
         return [
-            *("env", "-i", "-C", _outside(str(chdir), places)),
+            *("env", "-i", "-C", outside(str(chdir), places)),
             *(f"{name}={value}" for name, value in _variables(values).items()),
             *_die_with_parent(),
             *_limited(limits),
-            *(_outside(word, places) for word in inside),
+            *(outside(word, places) for word in inside),
         ]
 
 
@@ -262,37 +263,6 @@ def _variables(more: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _system() -> list[str]:
-    words = ["--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-        path = Path("/") / name
-        if path.is_symlink():
-            words += ["--symlink", str(path.readlink()), str(path)]
-        elif path.is_dir():
-            words += ["--ro-bind", str(path), str(path)]
-    if Path("/etc/ld.so.cache").exists():
-        words += _bind("--ro-bind", Path("/etc/ld.so.cache"), Path("/etc/ld.so.cache"))
-    return words
-
-
-def _interpreter() -> list[str]:
-    """The environment that runs this, and the installation that its `python` is a link into."""
-    places = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_prefix).resolve()}
-    words: list[str] = []
-    for place in sorted(places):
-        if not place.is_relative_to("/usr"):
-            words += _bind("--ro-bind", place, place)
-    return words
-
-
-def _bind(how: str, here: Path, there: Path) -> list[str]:
-    # bubblewrap makes missing parents with mode 0700, and then the user inside cannot get below them.
-    parents = [
-        word for parent in reversed(there.parents[:-1]) for word in ("--perms", "0755", "--dir", str(parent))
-    ]
-    return [*parents, how, str(here), str(there)]
-
-
 def _give_up_rights(uid: int) -> list[str]:
     return [
         *("setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs"),
@@ -314,20 +284,3 @@ def _limited(limits: Limits) -> list[str]:
 
 def _die_with_parent() -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "--"]
-
-
-def _outside(word: str, places: Mapping[Path, Path]) -> str:
-    """A path inside as the path here; every other word as it is."""
-    if not word.startswith("/"):
-        return word
-    path = Path(word)
-    for there, here in sorted(places.items(), key=lambda place: len(place[0].parts), reverse=True):
-        if path == there:
-            return str(here)
-        if path.is_relative_to(there):
-            return str(here / path.relative_to(there))
-    for there, here in places.items():
-        # The folder that a bound folder is put in, where that one keeps its name.
-        if path == there.parent and there.name == here.name:
-            return str(here.parent)
-    return word
