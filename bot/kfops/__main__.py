@@ -1,0 +1,91 @@
+"""The two commands, joined with what they work on. `python -m kfops` is the operators' `kfops`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kfops.ports.data import DataSets
+    from kfops.ports.ledger import Ledger
+    from kfops.ports.pipelines import Pipelines
+    from kfops.settings import Settings
+
+
+def kfc() -> None:
+    from kfops.cli.factories import Factories
+    from kfops.cli.kfc import app
+
+    app(Factories(_pipelines, _data_sets))()
+
+
+def kfops() -> None:
+    from kfops.cli.factories import Services
+    from kfops.cli.kfops import app
+
+    app(Services(_serve, _ledger, _playground, _demo))(prog_name="kfops")
+
+
+def _settings(data_dir: Path | None = None) -> Settings:
+    from pydantic import ValidationError
+
+    from kfops.ports.errors import Refused
+    from kfops.settings import Settings
+
+    try:
+        return Settings() if data_dir is None else Settings(data_dir=data_dir)
+    except ValidationError as wrong:
+        said = "; ".join(
+            f"KFOPS_{'_'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
+            for one in wrong.errors(include_input=False)
+        )
+        raise Refused(f"the settings cannot be read: {said}") from wrong
+
+
+def _pipelines(folder: Path) -> Pipelines:
+    from kfops.bootstrap import SettingsProblem, pipelines
+    from kfops.ports.errors import Refused
+
+    try:
+        return pipelines(_settings(folder))
+    except SettingsProblem as problem:
+        raise Refused(str(problem)) from problem
+
+
+def _data_sets(folder: Path) -> DataSets:
+    from kfops.adapters.local.data import DataFolder
+
+    return DataFolder(folder)
+
+
+def _serve() -> None:
+    from kfops.bootstrap import SettingsProblem, serve
+    from kfops.ports.errors import Refused
+
+    try:
+        serve(_settings())
+    except SettingsProblem as problem:
+        raise Refused(str(problem)) from problem
+
+
+def _ledger() -> Ledger:
+    from kfops.bootstrap import ledger
+
+    return ledger(_settings())
+
+
+def _playground(port: int, data_dir: Path, repos: list[Path]) -> None:
+    from kfops.adapters.system_clock import SystemClock
+    from kfops.playground.command import run
+
+    run(port, data_dir, repos, clock=SystemClock().now)
+
+
+def _demo(once: bool, report: Path | None) -> int:
+    from kfops.demo.scene import play
+
+    return play(once=once, report=report)
+
+
+if __name__ == "__main__":
+    kfops()

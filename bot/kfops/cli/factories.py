@@ -1,0 +1,35 @@
+"""What the doors are given: adapters are made by whoever joins them, never imported from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kfops.ports.data import DataSets
+    from kfops.ports.ledger import Ledger
+    from kfops.ports.pipelines import Pipelines
+
+
+@dataclass(frozen=True)
+class Factories:
+    """For `kfc`. Each takes the folder that the work is kept in, and may raise Refused."""
+
+    pipelines: Callable[[Path], Pipelines]
+    data_sets: Callable[[Path], DataSets]
+
+
+@dataclass(frozen=True)
+class Services:
+    """For `kfops`. Each reads the operator's settings for itself, and may raise Refused.
+
+    `playground` takes a port, a data folder and folders to bring in; `demo` whether to end by itself, and where its
+    report goes, and returns the exit code.
+    """
+
+    serve: Callable[[], None]
+    ledger: Callable[[], Ledger]
+    playground: Callable[[int, Path, list[Path]], None]
+    demo: Callable[[bool, Path | None], int]
