@@ -70,7 +70,7 @@ def test_writes_are_never_tried_again(stage: Stage, forge: GitHubForge, number_o
 
 def test_an_answer_that_is_no_json(stage: Stage, forge: GitHubForge, number_of: int) -> None:
     stage.proxy.fail("GET", "/pulls/1$", 200, headers={"content-type": "text/html"}, times=9)
-    with pytest.raises((Unavailable, Refused)):
+    with pytest.raises(Unavailable, match="text/html, not JSON"):
         forge.pull_request(number_of, 1)
 
 

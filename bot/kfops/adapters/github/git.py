@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -45,30 +47,48 @@ class Git:
 
     def run(self, *arguments: str) -> str:
         """What git printed. Unavailable where it fails or takes longer than `timeout_s`, Refused where it always will."""
-        beside = [f"--work-tree={self.work_tree}"] if self.work_tree else []
-        process = subprocess.Popen(
-            ["git", f"--git-dir={self.store}", *beside, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self._environment(),
-            start_new_session=True,
-        )
+        process = self._start(arguments, subprocess.PIPE)
         with process:
             try:
                 printed, said = process.communicate(timeout=self.timeout_s)
             except subprocess.TimeoutExpired:
-                # git's own children (git-remote-https) would outlive it.
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-                raise Unavailable(
-                    f"git {arguments[0]} took longer than {self.timeout_s:.0f} s and was ended"
-                ) from None
+                _end(process)
+                raise self._too_slow(arguments) from None
         if process.returncode != 0:
             message = said.decode(errors="replace").strip()[-_MESSAGE_CHARS:]
             is_final = any(words in message for words in _FINAL)
             raise (Refused if is_final else Unavailable)(f"git {arguments[0]} failed: {message}")
         return printed.decode(errors="surrogateescape")
+
+    def beginning(self, *arguments: str, most: int) -> tuple[str, bool]:
+        """What git printed up to `most` bytes, and whether that was all: trees can be made that list without end."""
+        process = self._start(arguments, subprocess.DEVNULL)
+        watch = threading.Timer(self.timeout_s, _end, [process])
+        watch.start()
+        with process:
+            out = process.stdout
+            printed = out.read(most + 1) if out else b""
+            is_all = len(printed) <= most
+            if not is_all:
+                _end(process)
+        watch.cancel()
+        if is_all and process.returncode != 0:
+            raise self._too_slow(arguments)
+        return printed[:most].decode(errors="surrogateescape"), is_all
+
+    def _start(self, arguments: Sequence[str], errors: int) -> subprocess.Popen[bytes]:
+        beside = [f"--work-tree={self.work_tree}"] if self.work_tree else []
+        return subprocess.Popen(
+            ["git", f"--git-dir={self.store}", *beside, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=self._environment(),
+            start_new_session=True,
+        )
+
+    def _too_slow(self, arguments: Sequence[str]) -> Unavailable:
+        return Unavailable(f"git {arguments[0]} took longer than {self.timeout_s:.0f} s and was ended")
 
     def _environment(self) -> dict[str, str]:
         settings = list(_SETTINGS.items())
@@ -89,6 +109,12 @@ class Git:
             "HOME": os.devnull,
             "LC_ALL": "C",
         }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # git's own children (git-remote-https) would outlive it.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 _SETTINGS: Mapping[str, str] = {

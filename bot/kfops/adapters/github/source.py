@@ -17,7 +17,7 @@ from kfops.adapters.github.answer import NOT_FOUND
 from kfops.adapters.github.auth import Purpose
 from kfops.adapters.github.client import REPOSITORY, Client, Place
 from kfops.adapters.github.git import Git, basic
-from kfops.adapters.github.tree import check_size, measure, remove_leaving_links
+from kfops.adapters.github.tree import MOST_LISTING, check_size, measure, remove_leaving_links
 from kfops.ports.errors import Refused, Unavailable
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -71,7 +71,8 @@ class GitHubSource:
         found = bare.run("rev-parse", "--verify", f"{ref}^{{commit}}").strip()
         if found != sha:
             raise Refused(f"git fetched {found[:7]}, not {sha[:7]}")
-        check_size(measure(bare.run("ls-tree", "-r", "-l", "-z", sha)))
+        listing, is_all = bare.beginning("ls-tree", "-r", "-l", "-z", sha, most=MOST_LISTING)
+        check_size(measure(listing), is_all=is_all)
         with tempfile.TemporaryDirectory(prefix="kfops-index-") as scratch:
             whole = replace(bare, work_tree=into, index=Path(scratch, "index"))
             whole.run("read-tree", sha)

@@ -143,13 +143,19 @@ class Transport:
             status, received, text = self._connections.mine.ask(
                 call.method, call.path, token, query=call.query, headers=headers, body=call.body
             )
-            data = json.loads(text) if text and "json" in received.get("content-type", "") else None
+            kind = received.get("content-type", "")
+            data = json.loads(text) if text and "json" in kind else None
             if len(text) > _REMEMBERED_CHARS:
                 received = {**received, "etag": ""}
         except (requests.RequestException, GithubException, RuntimeError, ValueError) as error:
             # The message of a connection error may hold the address, never a header: credentials are in headers.
             raise Unavailable(f"GitHub did not answer {call.what}: {type(error).__name__}") from error
-        return Answer(call.what, status, received, data)
+        answer = Answer(call.what, status, received, data)
+        if answer.is_success and text and data is None:
+            raise Unavailable(
+                f"{call.what} was answered with {kind or 'something'}, not JSON; is a proxy in between?"
+            )
+        return answer
 
     def _respect_limit(self, call: Call) -> None:
         with self._lock:

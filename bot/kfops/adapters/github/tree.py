@@ -10,6 +10,7 @@ from kfops.ports.errors import Refused
 
 MOST_FILES = 100_000
 MOST_BYTES = 2 * 2**30
+MOST_LISTING = 64 * 2**20  # bytes of `git ls-tree` that are read
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ def measure(listing: str) -> Size:
     return Size(files, total)
 
 
-def check_size(size: Size) -> None:
-    if size.files > MOST_FILES or size.bytes > MOST_BYTES:
+def check_size(size: Size, *, is_all: bool = True) -> None:
+    """`is_all`: the listing that was measured was whole."""
+    if not is_all or size.files > MOST_FILES or size.bytes > MOST_BYTES:
         raise Refused(
             f"the commit has {size.files:,} files with {size.bytes / 2**20:,.0f} MiB; "
             f"expected at most {MOST_FILES:,} files and {MOST_BYTES / 2**20:,.0f} MiB",
