@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
+from kfops.ports.errors import Unavailable
 from kfops.ports.ledger import Arrival
 
 AT_ONCE = 200
@@ -45,11 +46,26 @@ class Writer:
                     self._waiting.put(None)
                     break
                 batch.append(following)
-            try:
-                self._inbox.accept([arrival for arrival, _ in batch])
-            except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
-                for _, future in batch:
-                    future.set_exception(error)
+            # From here on they cannot be cancelled: a caller who is gone must not end the thread.
+            for _, future in batch:
+                future.set_running_or_notify_cancel()
+            self._commit(batch)
+
+    def _commit(self, batch: list[tuple[Arrival, Future[None]]]) -> None:
+        problem: Exception | None = None
+        try:
+            self._inbox.accept([arrival for arrival, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
+            problem = error
+        if problem is not None and not isinstance(problem, Unavailable) and len(batch) > 1:
+            # One of them cannot be stored; the others must not suffer for it.
+            for one in batch:
+                self._commit([one])
+            return
+        for _, future in batch:
+            if future.cancelled():
+                continue
+            if problem is not None:
+                future.set_exception(problem)
             else:
-                for _, future in batch:
-                    future.set_result(None)
+                future.set_result(None)
