@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -516,12 +517,16 @@ def test_data_outside_of_the_repository_is_read_and_never_written(pipelines, rep
     data.write_text("rows")
     other = tmp_path / "sets" / "other.csv"
     other.write_text(SECRET)
-    source = f"@step()\ndef a() -> list:\n    import os\n    found = [open({str(data)!r}).read(), os.path.exists({str(other)!r})]\n"
-    source += f"    try:\n        open({str(data)!r}, 'a').write('x')\n        found.append('wrote')\n    except OSError:\n        pass\n    return found\n"
-    (repository / "pipeline.py").write_text(HEAD + source + "\n@dsl.pipeline(name='p')\ndef p():\n    a()\n")
-    run_id = pipelines.submit(ordered(pipelines, repository, data=(data,)))
+    source = f"@step()\ndef a(data: str) -> list:\n    import os\n    found = [open(data).read(), os.path.exists({str(other)!r})]\n"
+    source += "    try:\n        open(data, 'a').write('x')\n        found.append('wrote')\n    except OSError:\n        pass\n    return found\n"
+    (repository / "pipeline.py").write_text(
+        HEAD + source + "\n@dsl.pipeline(name='p')\ndef p(data: str):\n    a(data=data)\n"
+    )
+    run_id = pipelines.submit(ordered(pipelines, repository, data=(data,), parameters={"data": str(data)}))
     assert awaited(pipelines, run_id).state is RunState.SUCCEEDED
-    assert pipelines.outputs(run_id).values == {"a.Output": ["rows", False]}
+    outputs = pipelines.outputs(run_id)
+    assert outputs.values == {"a.Output": ["rows", False]}
+    assert outputs.digests["data"] == hashlib.sha256(b"rows").hexdigest()
 
 
 def test_outputs_that_lead_elsewhere_are_not_taken(pipelines, repository, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -26,6 +27,15 @@ def read_output(root: Path, relative: str, largest: int) -> bytes:
     if len(content) > largest:
         raise Refused(f"{relative} has more than {largest} bytes")
     return content
+
+
+def digest_output(root: Path, relative: str) -> str:
+    """SHA-256 (hex) of a regular file below `root`. Refused like `read_output`."""
+    content = hashlib.sha256()
+    with _opened(root, relative) as file:
+        while block := file.read(_BLOCK):
+            content.update(block)
+    return content.hexdigest()
 
 
 def copy_output(root: Path, relative: str, target: Path, *, largest: int, most_files: int = 10_000) -> int:

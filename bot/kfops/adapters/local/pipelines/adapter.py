@@ -15,6 +15,7 @@ from typing import Any
 
 from kfops.adapters.local import processes
 from kfops.adapters.local.pipelines.compiling import Compiler
+from kfops.adapters.local.pipelines.data_files import data_digests
 from kfops.adapters.local.pipelines.handed_over import HandedOver
 from kfops.adapters.local.pipelines.run_folder import RunFolder, from_json, write_whole
 from kfops.adapters.local.pipelines.suitable import unsuitable
@@ -108,7 +109,8 @@ class LocalPipelines:
             raise Refused(f"the run {run_id} is {state}; only a run that SUCCEEDED hands something over")
         order = folder.read(folder.order) or {}
         steps = [(name, component, artifacts) for name, component, artifacts in order["artifacts"]]
-        return HandedOver(folder.work, order["pipeline"], steps, folder.path / "outputs").take()
+        taken = HandedOver(folder.work, order["pipeline"], steps, folder.path / "outputs").take()
+        return replace(taken, digests={**order["digests"], **taken.digests})
 
     def log(self, run_id: str) -> Path:
         """The file that the run's output goes to, which may not be there yet; foreign text."""
@@ -153,6 +155,7 @@ class LocalPipelines:
             "package_digest": order.package.digest,
             "steps": [[step.name, step.component] for step in order.package.steps],
             "artifacts": [[step.name, step.component, list(step.outputs)] for step in order.package.steps],
+            "digests": data_digests(order.package.inputs, order.parameters, order.source_dir, order.data),
             "source_dir": str(order.source_dir.absolute()),
             "timeout_s": order.timeout_s,
             "memory_bytes": self._limits.memory_bytes,
