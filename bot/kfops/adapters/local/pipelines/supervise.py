@@ -57,7 +57,7 @@ class Supervisor:
         self._lock = threading.Lock()
         self._started = monotonic()
         self._started_at = now()
-        self._written = (b"", -1.0)
+        self._told_s = -_WRITE_EVERY_S
         self._logged = 0
 
     def run(self) -> None:
@@ -133,15 +133,15 @@ class Supervisor:
             return self._following.steps[current].name if current is not None else None
 
     def _tell(self) -> None:
-        """The state, when it has changed or a second has passed."""
+        """The state, once a second."""
         elapsed = self._elapsed()
-        if elapsed - self._written[1] < _WRITE_EVERY_S:
+        if elapsed - self._told_s < _WRITE_EVERY_S:
             return
+        self._told_s = elapsed
         with self._lock:
             status = self._status(RunState.RUNNING, None, None)
         with contextlib.suppress(OSError):  # the folder is gone, which the next look finds
             self._folder.write(self._folder.state, as_json(status))
-        self._written = (b"", elapsed)
 
     def _status(self, state: RunState, failure: Failure | None, ended_at: datetime | None) -> RunStatus:
         following = self._following
