@@ -579,3 +579,11 @@ def test_without_a_sandbox_a_run_goes_the_same_way(repository, tmp_path):
     status = awaited(plain, run_id)
     assert status.state is RunState.SUCCEEDED, status
     assert plain.outputs(run_id).metrics == {"r2": 0.5}
+
+
+def test_a_sandbox_that_does_not_start_is_told(repository, tmp_path, sandbox):
+    order = ordered(LocalPipelines(tmp_path / "runs", sandbox, Now()), repository)
+    broken = LocalPipelines(tmp_path / "runs", replace(sandbox, bwrap=tmp_path / "none"), Now())
+    failure = awaited(broken, broken.submit(order)).failure
+    assert failure.kind is FailureKind.BACKEND
+    assert "cannot be started" in failure.summary

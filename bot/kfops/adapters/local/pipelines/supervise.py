@@ -61,15 +61,19 @@ class Supervisor:
         self._logged = 0
 
     def run(self) -> None:
-        process = subprocess.Popen(
-            self._order["command"],
-            env=self._order["environment"],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                self._order["command"],
+                env=self._order["environment"],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._conclude(1, Failure(FailureKind.BACKEND, f"the sandbox cannot be started: {error}"))
+            return
         reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
         reader.start()
         why = self._watch(process)
