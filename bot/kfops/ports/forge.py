@@ -1,6 +1,6 @@
 """What the bot needs of the host of pull requests.
 
-Five small protocols, by need. Every method may raise `Unavailable` or `Refused`; "not there" is an answer
+Small protocols, by need. Every method may raise `Unavailable` or `Refused`; "not there" is an answer
 (`None`), never an exception. Repositories are named by their numeric id: a renamed repository is the same one.
 """
 
@@ -157,6 +157,14 @@ class Source(Protocol):
 
         Fetched by sha and verified (R7); credentials go in headers only (R17).
         """
+        ...
+
+
+class Deliveries(Protocol):
+    """Webhooks that got lost (R3). Apart from `Forge`: a workflow has no use for it."""
+
+    def redeliver_failed(self, since: datetime) -> int:
+        """Ask for each delivery that failed at or after `since` once more; how many."""
         ...
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from kfops.adapters.github import wire
 from kfops.adapters.github.answer import NOT_FOUND
 from kfops.adapters.github.auth import Purpose
+from kfops.adapters.github.call import Call
 from kfops.adapters.github.client import REPOSITORY, Client
-from kfops.adapters.github.transport import Call
 from kfops.domain.pull_request import Actor, Permission
 
 BELIEVED = timedelta(seconds=60)

@@ -51,6 +51,10 @@ class Answer:
     def is_success(self) -> bool:
         return OK <= self.status < _REDIRECTS
 
+    @property
+    def has_moved(self) -> bool:
+        return self.status in MOVED
+
     def refusal(self) -> Refused:
         return Refused(
             f"GitHub refused {self.what}: {self.status} {self.message}".rstrip(),

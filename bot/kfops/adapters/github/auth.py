@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from kfops.adapters.github.answer import INVALID, NOT_FOUND, Answer
-from kfops.adapters.github.transport import Call, Transport
+from kfops.adapters.github.call import Call
+from kfops.adapters.github.transport import Transport
 from kfops.ports.errors import Refused
 
 _JWT_LIFE, _JWT_SKEW = (

@@ -9,7 +9,8 @@ from typing import Any
 
 from kfops.adapters.github.answer import UNAUTHORIZED, Answer
 from kfops.adapters.github.auth import Purpose, Tokens
-from kfops.adapters.github.transport import PER_PAGE, Call, Transport, has_moved
+from kfops.adapters.github.call import Call
+from kfops.adapters.github.transport import PER_PAGE, Transport
 from kfops.ports.errors import Refused, Unavailable
 
 REPOSITORY = "/repos/{owner}/{repo}"
@@ -145,7 +146,7 @@ class Client:
 
     def _is_stale(self, answer: Answer, repository_id: int, token: str) -> bool:
         """The name was an old one, or the token has been taken back: both are learnt anew once."""
-        if has_moved(answer):
+        if answer.has_moved:
             self.forget(repository_id)
             return True
         if answer.status == UNAUTHORIZED and self.tokens.is_app:

@@ -9,6 +9,7 @@ from kfops.adapters.github.access import GitHubAccess
 from kfops.adapters.github.auth import Credentials, Tokens
 from kfops.adapters.github.client import Client
 from kfops.adapters.github.conversation import GitHubConversation
+from kfops.adapters.github.deliveries import GitHubDeliveries
 from kfops.adapters.github.git import git_root
 from kfops.adapters.github.pulls import GitHubPulls
 from kfops.adapters.github.source import GitHubSource
@@ -19,8 +20,10 @@ GITHUB = "https://api.github.com"
 OWN_CHECKS = ("kfops",)
 
 
-class GitHubForge(GitHubPulls, GitHubAccess, GitHubConversation, GitHubStatuses, GitHubSource):
-    """`kfops.ports.forge.Forge` on GitHub's REST API and git over HTTP. Thread-safe; keeps no state that decides.
+class GitHubForge(
+    GitHubPulls, GitHubAccess, GitHubConversation, GitHubStatuses, GitHubSource, GitHubDeliveries
+):
+    """`kfops.ports.forge.Forge` and `Deliveries` on GitHub's REST API and git over HTTP. Thread-safe; keeps no state that decides.
 
     `base_url`: the API's (`https://HOST/api/v3` on an Enterprise server and the playground). `own_checks`: the names
     of the bot's check runs. `cache_dir`: where fetched commits are kept. `sleep` takes seconds, between attempts.
@@ -44,6 +47,7 @@ class GitHubForge(GitHubPulls, GitHubAccess, GitHubConversation, GitHubStatuses,
         GitHubAccess.__init__(self, client, now)
         GitHubConversation.__init__(self, client)
         GitHubStatuses.__init__(self, client, own_checks)
+        GitHubDeliveries.__init__(self, client)
         GitHubSource.__init__(self, client, git_root(base_url), cache_dir=cache_dir, timeout_s=git_timeout_s)
 
     def remember(self, repository_id: int, full_name: str, installation_id: int | None = None) -> None:

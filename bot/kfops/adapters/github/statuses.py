@@ -27,6 +27,7 @@ class GitHubStatuses:
         self.client, self._own_checks = client, frozenset(own_checks)
         self._check_ids: dict[tuple[int, str, str], int] = {}
         self._cannot_check: set[int] = set()
+        self._app_number: int | None = None
         self._checks_lock = threading.Lock()
 
     def required_checks(self, repository_id: int, base_ref: str, sha: str) -> tuple[Check, ...]:
@@ -45,11 +46,12 @@ class GitHubStatuses:
         credentials = self.client.tokens.credentials
         if not isinstance(credentials, AppCredentials):
             return None
-        text = str(credentials.app_id)
-        # A client id signs as well as a number does, but only the number is in check runs.
-        return (
-            int(text) if text.isdecimal() else int(self.client.tokens.as_app("GET", "/app").accepted()["id"])
-        )
+        if self._app_number is None:
+            text = str(credentials.app_id)
+            # A client id signs as well as the number does, but only the number is in check runs.
+            known = text if text.isdecimal() else self.client.tokens.as_app("GET", "/app").accepted()["id"]
+            self._app_number = int(known)
+        return self._app_number
 
     def report_check(self, repository_id: int, report: CheckReport) -> int | None:
         if repository_id in self._cannot_check:

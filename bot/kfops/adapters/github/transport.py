@@ -7,20 +7,17 @@ the same words label the count.
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests  # type: ignore[import-untyped]
 from github import GithubException
 
-from kfops.adapters.github.answer import MOVED, NOT_MODIFIED, SERVER_ERROR, Answer, limit_of
+from kfops.adapters.github.answer import NOT_MODIFIED, SERVER_ERROR, Answer, limit_of
+from kfops.adapters.github.call import Call, following
 from kfops.adapters.github.connection import Connections
 from kfops.ports.errors import Unavailable
 
@@ -28,35 +25,7 @@ PER_PAGE = 100  # the most that GitHub gives
 MOST_PAGES = 100
 _TEMPORARY = frozenset({502, 503, 504})
 _BACKOFF_S = (0.5, 2.0)  # before the second and the third attempt
-_REMEMBERED, _REMEMBERED_CHARS = 256, 200_000
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request. `template` has no host; `names` fill it.
-
-    `reads_as` tells apart whose view an answer is; `payer` is the account whose rate limit it counts against.
-    """
-
-    method: str
-    template: str
-    names: Mapping[str, str | int] = field(default_factory=dict)
-    query: Mapping[str, str | int] = field(default_factory=dict)
-    body: Any = None
-    reads_as: str = ""
-    payer: str = ""
-
-    @property
-    def what(self) -> str:
-        return f"{self.method} {self.template}"
-
-    @property
-    def path(self) -> str:
-        return re.sub(r"\{(\w+)\}", lambda match: _quoted(match[1], self.names[match[1]]), self.template)
-
-
-def _quoted(name: str, value: str | int) -> str:
-    return quote(str(value), safe="/" if name == "path" else "")
+_REMEMBERED, _REMEMBERED_CHARS = 128, 50_000  # answers are kept parsed, in memory
 
 
 class Transport:
@@ -118,10 +87,10 @@ class Transport:
         for _ in range(MOST_PAGES):
             answer.accepted()
             yield answer
-            following = _following(call, answer)
-            if following is None:
+            further = following(call, answer)
+            if further is None:
                 return
-            answer = self.send(following, token)
+            answer = self.send(further, token)
         raise Unavailable(f"GitHub's list for {call.what} has more than {MOST_PAGES} pages")
 
     def _attempts(self, call: Call, token: str, headers: Mapping[str, str]) -> Answer:
@@ -189,16 +158,3 @@ class Transport:
 
 def _key(call: Call) -> tuple[str, str]:
     return call.reads_as, f"{call.path}?{sorted(call.query.items())}"
-
-
-def _following(call: Call, answer: Answer) -> Call | None:
-    for part in answer.headers.get("link", "").split(","):
-        address, _, relation = part.partition(";")
-        if 'rel="next"' in relation:
-            query = dict(parse_qsl(urlsplit(address.strip().strip("<>")).query))
-            return replace(call, query=query)
-    return None
-
-
-def has_moved(answer: Answer) -> bool:
-    return answer.status in MOVED

@@ -1,0 +1,121 @@
+"""What the playground sends is what the webhook's door reads: signed (R1), parsed (R4, R7), and sent again (R3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from tests.support import github_forge
+from tests.support import playground as support
+from tests.support.github_forge import Stage
+from tests.support.playground import Received
+
+from kfops.domain.events import Commented, Event, Poked, PullRequestChanged
+from kfops.ports.forge import CheckConclusion, CheckReport, Deliveries
+from kfops.webhook.payloads import EVENTS, PayloadProblem, parse
+from kfops.webhook.signature import is_signed
+
+SECRET = "it is a secret"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with github_forge.stage(tmp_path_factory.mktemp("webhooks")) as made:
+        yield made
+
+
+def _until(found: Callable[[], bool], what: str) -> None:
+    ends = time.monotonic() + 20
+    while not found():
+        assert time.monotonic() < ends, what
+        time.sleep(0.02)
+
+
+def _events(received: list[Received]) -> list[Event]:
+    found = []
+    for one in received:
+        assert is_signed(one.body, one.headers["x-hub-signature-256"], ["another", SECRET])
+        assert not is_signed(one.body, one.headers["x-hub-signature-256"], ["another"])
+        event = parse(one.event, one.body)
+        assert not isinstance(event, PayloadProblem), event
+        if event is not None:
+            found.append(event)
+    return found
+
+
+def test_the_bot_understands_what_it_is_sent(stage: Stage) -> None:
+    with support.receiver() as (url, received):
+        hook = stage.world.playground.add_webhook(url, SECRET)
+        tree, number, head = stage.world.with_pull("events")
+        number_of = stage.world.playground.repository("ada/events").id
+        forge = stage.forge()
+        asked = stage.comment("events", number, "bob", "/build_run")
+        forge.create_comment(number_of, number, "On it")
+        pushed = tree.commit("topic", {"more.txt": "x\n"})
+        forge.report_check(number_of, CheckReport("kfops", pushed, "t", "s", "op", CheckConclusion.SUCCESS))
+        template, names = (
+            "/repos/{owner}/{repo}/pulls/{pull_number}/reviews",
+            {"owner": "ada", "repo": "events"},
+        )
+        body = {"event": "APPROVE"}
+        stage.world.as_("cora")("POST", template, 200, body=body, pull_number=number, **names)
+        template = "/repos/{owner}/{repo}/statuses/{sha}"
+        stage.world.as_("bob")("POST", template, 201, body={"state": "success"}, sha=pushed, **names)
+        forge.merge(number_of, number, sha=pushed, method="squash", title="T")
+        _until(lambda: any(b'"action":"closed"' in one.body for one in received), "the merge was not told")
+        hook.active = False
+    events = _events(received)
+    assert {one.event for one in received} >= set(EVENTS)
+    commented = [one for one in events if isinstance(one, Commented)]
+    said = commented[0]
+    assert (said.comment.id, said.comment.author, said.pull_request) == (asked, stage.actor("bob"), number)
+    assert [one.comment.author.is_human for one in commented] == [True, False]
+    changed = [one for one in events if isinstance(one, PullRequestChanged)]
+    assert [(one.action, one.head_sha, one.is_push) for one in changed] == [
+        ("opened", head, True),
+        ("synchronize", pushed, True),
+        ("closed", pushed, False),
+    ]
+    assert (changed[-1].is_open, changed[-1].is_merged) == (False, True)
+    assert {one.repository.id for one in events} == {number_of}
+    poked = {one.reason: one for one in events if isinstance(one, Poked)}
+    assert set(poked) == {"pull_request_review", "check_run", "check_suite", "status"}
+    assert {one.commit_sha for one in poked.values()} == {pushed}
+    assert poked["check_run"].pull_requests == (number,)
+
+
+def test_r3_failed_deliveries_are_sent_again(stage: Stage) -> None:
+    playground, before = stage.world.playground, stage.now() - timedelta(minutes=1)
+    app = next(iter(playground.state.apps.values()))
+    number_of, number, _ = stage.pull("lost")
+    with support.receiver(500) as (url, lost):
+        from kfops.playground.actions.repositories import add_hook
+
+        hook = add_hook(playground, url, SECRET, app_id=app.id, wanted=("issue_comment",))
+        app.hook_id = hook.id
+        stage.comment("lost", number, "bob", "/status")
+        _until(lambda: any(one.event == "issue_comment" for one in lost), "nothing was sent")
+        _until(lambda: _failures(stage) > 0, "the failure was not noted")
+    forge = stage.forge()
+    deliveries: Deliveries = forge
+    with support.receiver() as (url, received):
+        hook.url = url
+        assert deliveries.redeliver_failed(stage.now() + timedelta(minutes=1)) == 0
+        assert deliveries.redeliver_failed(before) >= 1
+        _until(lambda: any(one.event == "issue_comment" for one in received), "nothing was sent again")
+        assert deliveries.redeliver_failed(before) == 0
+    again = next(one for one in received if one.event == "issue_comment")
+    first = next(one for one in lost if one.event == "issue_comment")
+    assert again.headers["x-github-delivery"] == first.headers["x-github-delivery"]
+    assert again.body == first.body
+    event = parse("issue_comment", again.body)
+    assert isinstance(event, Commented)
+    assert (event.repository.id, event.installation_id is not None) == (number_of, True)
+    assert stage.with_token().redeliver_failed(before) == 0
+
+
+def _failures(stage: Stage) -> int:
+    found = stage.world.playground.state.deliveries.values()
+    return sum(one.event == "issue_comment" and one.status not in {"pending", "OK"} for one in found)
