@@ -9,6 +9,7 @@ import pytest
 from tests.support import github_forge
 from tests.support.github_forge import Stage
 
+from kfops.adapters.github.forge import OWN_CHECKS
 from kfops.adapters.github.required import Reported, Required, reported, required, standing
 from kfops.domain.pull_request import Check, CheckState
 from kfops.playground.state import RequiredCheck
@@ -189,6 +190,11 @@ def test_r16_nothing_is_asked_of_commits_where_nothing_is_required(stage: Stage)
     forge = stage.forge()
     assert forge.required_checks(number_of, "main", head) == ()
     assert not any("/commits/" in name for name in forge.calls)
+
+
+@pytest.mark.parametrize("kind", ["build", "run", "build_run", "staging_deploy", "deploy"])
+def test_r16_a_deploy_does_not_wait_for_what_the_bot_would_report(kind: str) -> None:
+    assert standing([Required(f"kfops/{kind}")], [], own_app=None, own_names=OWN_CHECKS) == ()
 
 
 def test_a_branch_with_a_slash(stage: Stage) -> None:

@@ -15,9 +15,10 @@ from kfops.adapters.github.pulls import GitHubPulls
 from kfops.adapters.github.source import GitHubSource
 from kfops.adapters.github.statuses import GitHubStatuses
 from kfops.adapters.github.transport import Transport
+from kfops.domain.operation import ROLLOUTS, RUNS
 
 GITHUB = "https://api.github.com"
-OWN_CHECKS = ("kfops",)
+OWN_CHECKS = ("kfops", *(f"kfops/{kind.value}" for kind in sorted(RUNS | ROLLOUTS)))
 
 
 class GitHubForge(
