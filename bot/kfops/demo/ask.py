@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from kfops.demo.story import SceneError, wait_for
 
 ENDINGS = {"rocket": "succeeded", "confused": "did not succeed", "-1": "refused"}
 _PAGE = 100
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,14 @@ class Reply:
     body: str
 
     @property
-    def first_line(self) -> str:
-        lines = (line.strip("# *>") for line in self.body.splitlines() if not line.startswith("<!--"))
-        return next((line for line in lines if line.strip()), "")
+    def headline(self) -> str:
+        return headline(self.body)
+
+
+def headline(body: str) -> str:
+    """The first line of a comment as a terminal shows it: without its marker, its links and its code marks."""
+    lines = (line.strip("# *>") for line in body.splitlines() if not line.startswith("<!--"))
+    return _LINK.sub(r"\1", next((line for line in lines if line), "")).replace("`", "")
 
 
 class Person:
@@ -63,13 +71,23 @@ class Conversation:
     repo: str
     number: int
 
-    def command(self, who: Person, text: str, within_s: float) -> Reply:
-        """Comment, and wait until the bot has ended with it."""
+    def command(self, who: Person, text: str, within_s: float, hear: Callable[[str], object]) -> Reply:
+        """Comment, and wait until the bot has ended with it. `hear` gets the reply's headline when it changes."""
         comment = who.post(f"/repos/{self.repo}/issues/{self.number}/comments", body=text)["id"]
+        heard = ""
+
+        def look() -> str | None:
+            nonlocal heard
+            if (said := self.last_words(comment)) and (line := headline(said)) != heard:
+                heard = line
+                hear(line)
+            return self._ending(comment)
+
         ending = wait_for(
-            lambda: self._ending(comment),
+            look,
             f"the end of `{text}` in pull request {self.number}",
             within_s,
+            every_s=0.5,
             last=lambda: f"The bot's last words:\n{self.last_words(comment)}",
         )
         return Reply(ending, self.last_words(comment))
@@ -93,7 +111,7 @@ class Conversation:
     def last_words(self, after: int = 0) -> str:
         """The newest comment of a bot since the comment `after`."""
         said = [one["body"] for one in self.comments() if one["user"]["type"] == "Bot" and one["id"] > after]
-        return said[-1] if said else "(no reply)"
+        return said[-1] if said else ""
 
     def _ending(self, comment: int) -> str | None:
         path = f"/repos/{self.repo}/issues/comments/{comment}/reactions"

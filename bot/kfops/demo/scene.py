@@ -48,6 +48,7 @@ class Scene:
 
     def _first_model(self) -> str:
         conversation = self._propose(FIRST)
+        self._build_and_stage(conversation)
         self._to_production(conversation)
         version = self._version("production")
         self.story.expect(
@@ -58,8 +59,9 @@ class Scene:
 
     def _better_model(self, first: str) -> str:
         earlier = self.conversations[-1]
+        conversation = self._propose(BETTER)
+        self._build_and_stage(conversation)
         with self._callers() as load:
-            conversation = self._propose(BETTER)
             self._to_production(conversation)
             version = self._version("production")
         self.load = load.stop()
@@ -89,7 +91,7 @@ class Scene:
         with self._callers(_EVERY_UNKNOWN):
             reply = self._command(conversation, OWNER, "/deploy", "did not succeed", _DEPLOY_WITHIN_S)
         version, pull = self._version("production"), conversation.pull()
-        self.story.expect("errors" in reply.body, "the reply says that the errors decided", reply.first_line)
+        self.story.expect("errors" in reply.body, "the reply says that the errors decided", reply.headline)
         self.story.expect(version == second, "production goes on with the second model", version)
         self.story.expect(
             pull["state"] == "open" and not pull["merged"], "the third pull request stays open", pull["state"]
@@ -117,7 +119,6 @@ class Scene:
         self.story.tell(f"{REVIEWER} approved", conversation.number)
 
     def _to_production(self, conversation: Conversation) -> None:
-        self._build_and_stage(conversation)
         self._command(conversation, OWNER, "/deploy", "succeeded", _DEPLOY_WITHIN_S)
         pull, labels = conversation.pull(), conversation.labels()
         number = conversation.number
@@ -135,8 +136,12 @@ class Scene:
     ) -> Reply:
         """Says it and waits. SceneError where it ends in another way, for everything after would fail too."""
         self.story.tell(f"{login}: {text}", conversation.number)
-        reply = conversation.command(self.world.people[login], text, within_s)
-        self.story.tell(f"kfops: {reply.first_line}", conversation.number)
+        reply = conversation.command(
+            self.world.people[login],
+            text,
+            within_s,
+            lambda line: self.story.tell(f"kfops: {line}", conversation.number),
+        )
         expected = f"`{text}` of {login} in pull request {conversation.number}: {ending}"
         self.story.expect(reply.ending == ending, expected, reply.ending)
         if reply.ending != ending:
