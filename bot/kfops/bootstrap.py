@@ -155,6 +155,7 @@ def build(settings: Settings) -> Bot:
         is_allowed=lambda name: is_served(policy, name),
         readiness=lambda: _problems(book),
         poke=workers.poke,
+        forge_calls=lambda: server.calls,
     )
     return Bot(app, workers)
 

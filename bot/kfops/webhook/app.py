@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, g
 from kfops.domain.events import Event
 from kfops.ports.clock import Clock
 from kfops.ports.errors import Unavailable
+from kfops.webhook.forge_calls import ForgeCalls
 from kfops.webhook.payloads import PayloadProblem, parse
 from kfops.webhook.signature import is_signed
 from kfops.webhook.writer import Accepts, Writer
@@ -32,14 +33,19 @@ def create_app(
     is_allowed: Callable[[str], bool],
     readiness: Callable[[], list[str]],
     poke: Callable[[], None],
+    forge_calls: Callable[[], Mapping[str, int]] = dict,
 ) -> FastAPI:
-    """`is_allowed`: may a repository of this full name use the bot (R1)? `readiness`: what is wrong now, as sentences."""
+    """`is_allowed`: may a repository of this full name use the bot (R1)? `readiness`: what is wrong now, as sentences.
+
+    `forge_calls`: how often each operation of the forge was asked, for /metrics.
+    """
     app = FastAPI(title="Kfops", docs_url=None, redoc_url=None)
     writer, registry = Writer(inbox), CollectorRegistry()
     counted = Counter(
         "kfops_deliveries", "Deliveries by event and answer", ["event", "answer"], registry=registry
     )
 
+    registry.register(ForgeCalls(forge_calls))
     receiver = Receiver(writer, secrets, clock, is_allowed, poke)
 
     @app.post("/webhooks/github", status_code=202)
