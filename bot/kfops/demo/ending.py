@@ -44,9 +44,8 @@ def how_to_go_on(world: World, say: Callable[[str], object]) -> None:
     for person in world.people.values():
         say(f"  {person.login:<6} token {person.token}")
     address = world.forge_url.replace("://", f"://{owner.login}:{owner.token}@")
-    say("Try the bot on a model repository of your own:")
-    say(
-        f"  curl -H 'Authorization: Bearer {owner.token}' -d '{{\"name\": \"mine\"}}' {world.api_url}/user/repos"
-    )
+    say("Try the bot on a model repository of your own, then open pull requests on its page:")
+    headers = f"-H 'Authorization: Bearer {owner.token}' -H 'Content-Type: application/json'"
+    say(f'  curl {headers} -d \'{{"name": "mine"}}\' {world.api_url}/user/repos')
     say(f"  git push {address}/{OWNER}/mine.git HEAD:main")
     say(f"The bot's log: {world.log}. Ctrl+C ends all of it.")

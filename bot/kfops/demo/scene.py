@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kfops.demo import callers
@@ -194,7 +194,8 @@ def play(
                 _play(made, story, template or _template(), report)
                 if not once:
                     how_to_go_on(made, say)
-                    stop.wait()
+                    with suppress(KeyboardInterrupt):
+                        stop.wait()
         except KeyboardInterrupt:
             say("ended")
             return 1
