@@ -128,7 +128,7 @@ def build(settings: Settings) -> Bot:
         forge=server,
         ledger=book,
         pipelines=pipelines(settings),
-        models=MlflowModels(mlflow_server(settings).start()),
+        models=MlflowModels(mlflow_server(settings).ensure_running()),
         scoring=LocalScoring(sandbox(settings)),
         serving=serves,
         traffic=serves,

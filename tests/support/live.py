@@ -21,6 +21,7 @@ import httpx
 from kfops.adapters.system_clock import SystemClock
 from kfops.playground.playground import Playground
 from kfops.playground.server import running
+from kfops.playground.state import Role
 
 TEMPLATE = Path(__file__).parents[2] / "pipeline_template"
 REPOSITORY = "ada/churn"
@@ -102,6 +103,11 @@ class Live:
 
         return str(self.until(look, f"the end of comment {comment}", within_s))
 
+    def done(self, login: str, number: int, text: str, within_s: float = 200) -> None:
+        """Say it and see it succeed."""
+        end = self.ending(self.say(login, number, text), within_s)
+        assert end == "rocket", self.replies(number)[-1]
+
     def replies(self, number: int) -> list[str]:
         comments = self.get(f"/repos/{REPOSITORY}/issues/{number}/comments")
         return [one["body"] for one in comments if one["user"]["type"] == "Bot"]
@@ -131,6 +137,8 @@ def live(folder: Path, *, requires: str = "[]") -> Iterator[Live]:
         port = one.getsockname()[1]
     with running(playground) as url:
         playground.create_repository("ada", "churn")
+        playground.set_role(REPOSITORY, "bob", Role.MAINTAIN)
+        playground.set_role(REPOSITORY, "carol", Role.READ)
         app, key = playground.register_app("kfops")
         playground.add_webhook(f"http://127.0.0.1:{port}/webhooks/github", "secret")
         playground.import_directory(REPOSITORY, _template(folder, requires))

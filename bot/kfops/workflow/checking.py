@@ -14,7 +14,7 @@ from kfops.domain.rollout import Rollout
 from kfops.ports.errors import Unavailable
 from kfops.ports.serving import Answer, ArmName
 from kfops.workflow.context import Context
-from kfops.workflow.gathering import CONFIG
+from kfops.workflow.gathering import CONFIG, checkout
 
 OK = 200
 SERVER_ERROR = 500
@@ -22,13 +22,14 @@ SERVER_ERROR = 500
 
 def sample(context: Context) -> bytes | None:
     """The sample request of the pinned commit; None where the repository names none."""
-    subject, forge = context.operation.subject, context.ports.forge
-    content = forge.file(subject.repository_id, CONFIG, str(subject.head_sha))
+    checkout(context)
+    file = context.source_dir / CONFIG
     try:
-        path = work_of(content).sample_request
+        path = work_of(file.read_bytes() if file.is_file() else None).sample_request
     except ConfigError:
         return None
-    return forge.file(subject.repository_id, path, str(subject.head_sha)) if path else None
+    asked = context.source_dir / path if path else None
+    return asked.read_bytes() if asked and asked.is_file() and not asked.is_symlink() else None
 
 
 def ask_candidate(context: Context, place: EnvironmentKey, rollout: Rollout) -> CheckResult | Unknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from kfops.command.catalog import PermissionKey
 from kfops.config.errors import ConfigError
@@ -37,6 +38,26 @@ def rules(context: Context) -> RulesRead | Refusal:
     subject = context.operation.subject
     repository = context.ports.forge.repository(subject.repository_id)
     content = context.ports.forge.file(subject.repository_id, CONFIG, repository.default_branch)
+    kept = _kept(context)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(content or b"")
+    return _meant(context, repository, content)
+
+
+def rules_when_asked(context: Context) -> RulesRead | Refusal:
+    """As the gate of this very operation read them: a run is judged by the rules under which it was asked for."""
+    kept = _kept(context)
+    if not kept.is_file():
+        return rules(context)
+    repository = context.ports.forge.repository(context.operation.subject.repository_id)
+    return _meant(context, repository, kept.read_bytes() or None)
+
+
+def _kept(context: Context) -> Path:
+    return context.options.data_dir / "scratch" / str(context.operation.id) / CONFIG
+
+
+def _meant(context: Context, repository: Repository, content: bytes | None) -> RulesRead | Refusal:
     name = repository.full_name.rsplit("/", 1)[-1]
     try:
         meant = rules_of(content, repository_name=name)

@@ -28,6 +28,7 @@ from kfops.workflow.telling import is_time, react, state_of, tell
 LEASE = timedelta(seconds=30)
 BACKOFF = (1, 2, 5, 10, 30, 60)  # seconds
 DEFECTS = 3
+LONG = timedelta(seconds=30)  # what takes longer shows a check run while it is under way
 PATIENCE = timedelta(hours=2)
 log = structlog.get_logger("kfops.reconcile")
 
@@ -179,9 +180,8 @@ def _written(context: Context, step: Step) -> Saved:
         return Saved(
             "closing", dump(step.facts), context.now, outcome=step.outcome, reason_code=step.reason.value
         )
-    before = state_of(context.operation.phase, facts_of(context.operation))
-    moved = before != state_of(step.phase, step.facts)
-    if _is_worth_telling(context.operation) and (moved or is_time(context.operation, context)):
+    moved = state_of(facts_of(context.operation)) != state_of(step.facts)
+    if _is_worth_telling(context.operation) and is_time(context.operation, context, has_moved=moved):
         _try_to_tell(context, replace(context.operation, phase=step.phase), step.facts)
     return Saved(step.phase, dump(step.facts), context.ports.clock.now() + step.wait)
 
@@ -196,7 +196,8 @@ def _is_worth_telling(operation: Operation) -> bool:
 def _try_to_tell(context: Context, operation: Operation, facts: Facts) -> None:
     """A forge that is away delays the telling, never the work."""
     try:
-        closing.begin_check(context)
+        if context.now - context.operation.created_at > LONG:
+            closing.begin_check(context)
         tell(context, operation, facts, _repository_url(context))
     except (Unavailable, Refused) as error:
         log.info("not told", operation=operation.id, error=str(error))

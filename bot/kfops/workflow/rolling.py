@@ -166,14 +166,16 @@ def _merge(context: Context, facts: DeployFacts, served: Served) -> Merged | Mer
     if record and record.state is EffectState.DONE:
         return Merged(record.identity)
     try:
-        pull = forge.pull_request(subject.repository_id, subject.pull_request)
+        read = rules(context)
+        if isinstance(read, Refusal):
+            return MergeRefused(read.sentence, is_final=True)
+        state = live(context, read.repository, reread=True)
+        pull = state.pull_request
         if pull.is_merged and pull.head_sha == subject.head_sha and pull.merge_sha:
             return Merged(context.effect("merge", lambda: str(pull.merge_sha)))
-        broken = _gates(context)
-        if isinstance(broken, Unknown):
-            return broken
-        if broken.broken:
-            return MergeRefused(broken.broken, is_final=True)
+        decision = gate.merge(state)
+        if isinstance(decision, Reject):
+            return MergeRefused(decision.sentence, is_final=True)
         context.ports.ledger.effect_about(context.operation, "merge", context.now)
         result = forge.merge(
             subject.repository_id,

@@ -28,7 +28,7 @@ from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow import evidence
 from kfops.workflow.context import Context, End, Next, Step
-from kfops.workflow.gathering import CONFIG, asker, checkout, live, needed, refusal, rules
+from kfops.workflow.gathering import CONFIG, asker, checkout, live, needed, refusal, rules, rules_when_asked
 
 TICK = timedelta(seconds=1)
 ATTEMPTS = 2
@@ -64,7 +64,7 @@ def _source(context: Context, facts: RunFacts) -> Step:
 
 
 def _compile(context: Context, facts: RunFacts) -> Step:
-    read = rules(context)
+    read = rules_when_asked(context)
     if isinstance(read, Refusal):
         return _refused(facts, read)
     work = _work(context)
@@ -171,7 +171,7 @@ def _record_model(context: Context, facts: RunFacts) -> Step:
 
 
 def _compare(context: Context, facts: RunFacts) -> Step:
-    read = rules(context)
+    read = rules_when_asked(context)
     if isinstance(read, Refusal):
         return _refused(facts, read)
     work = _work(context)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from kfops.domain.facts import DeployFacts, RunFacts
+from kfops.domain.facts import DeployFacts
 from kfops.domain.operation import ROLLOUTS, Operation, Outcome
 from kfops.domain.pull_request import Reaction
+from kfops.domain.rollout import Phase
 from kfops.ports.errors import Refused, Unavailable
 from kfops.rules.replies import View, marker, render
 from kfops.workflow.context import Context, Facts
 
 FIRST_MINUTE = timedelta(minutes=1)
+COALESCED = timedelta(seconds=5)
 REACTIONS = {
     Outcome.SUCCEEDED: Reaction.ROCKET,
     Outcome.REFUSED: Reaction.THUMBS_DOWN,
@@ -24,24 +26,24 @@ REACTIONS = {
 }
 
 
-def state_of(phase: str, facts: Facts) -> str:
-    """What a reader must see at once when it changes; everything else waits for the rhythm."""
-    match facts:
-        case RunFacts(status=status) if status:
-            return f"{phase} {status.state} {[(step.name, step.state) for step in status.steps]}"
-        case DeployFacts(rollout=rollout) if rollout:
-            return f"{phase} {rollout.phase} {rollout.step} {rollout.verdict} {rollout.paused_at}"
-        case _:
-            return phase
+def state_of(facts: Facts) -> str:
+    """What a reader must see soon when it changes; everything else waits for the rhythm."""
+    if isinstance(facts, DeployFacts) and facts.rollout:
+        rollout = facts.rollout
+        is_grave = rollout.phase in {Phase.ASK, Phase.ABORT, Phase.RESTORE}
+        return f"{rollout.step} {rollout.verdict} {rollout.paused_at} {rollout.phase if is_grave else ''}"
+    return ""
 
 
-def is_time(operation: Operation, context: Context) -> bool:
-    """At 10, 30 and 60 s, then every minute; a rollout every 30 s."""
+def is_time(operation: Operation, context: Context, *, has_moved: bool) -> bool:
+    """At once when nothing was told yet; soon when the state changed; else in a rhythm that spares the forge."""
     if operation.told_at is None:
+        return True
+    if has_moved and context.now - operation.told_at >= COALESCED:
         return True
     age = context.now - operation.created_at
     slow = timedelta(seconds=30) if operation.kind in ROLLOUTS else timedelta(seconds=60)
-    interval = timedelta(seconds=10) if age < FIRST_MINUTE else slow
+    interval = timedelta(seconds=15) if age < FIRST_MINUTE else slow
     return context.now - operation.told_at >= interval
 
 

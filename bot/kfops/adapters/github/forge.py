@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from kfops.adapters.github.access import GitHubAccess
+from kfops.adapters.github.access import BELIEVED, GitHubAccess
 from kfops.adapters.github.auth import Credentials, Tokens
 from kfops.adapters.github.client import Client
 from kfops.adapters.github.conversation import GitHubConversation
@@ -16,6 +16,7 @@ from kfops.adapters.github.source import GitHubSource
 from kfops.adapters.github.statuses import GitHubStatuses
 from kfops.adapters.github.transport import Transport
 from kfops.domain.operation import ROLLOUTS, RUNS
+from kfops.domain.pull_request import Repository
 
 GITHUB = "https://api.github.com"
 OWN_CHECKS = ("kfops", *(f"kfops/{kind.value}" for kind in sorted(RUNS | ROLLOUTS)))
@@ -44,12 +45,21 @@ class GitHubForge(
     ) -> None:
         transport = Transport(base_url, now=now, sleep=sleep, timeout_s=timeout_s)
         client = Client(transport, Tokens(transport, credentials, now))
+        self._repositories: dict[int, tuple[datetime, Repository]] = {}
         GitHubPulls.__init__(self, client)
         GitHubAccess.__init__(self, client, now)
         GitHubConversation.__init__(self, client)
         GitHubStatuses.__init__(self, client, own_checks)
         GitHubDeliveries.__init__(self, client)
         GitHubSource.__init__(self, client, git_root(base_url), cache_dir=cache_dir, timeout_s=git_timeout_s)
+
+    def repository(self, repository_id: int) -> Repository:
+        """As it was within the last minute: its name and default branch are asked for at every step."""
+        kept, now = self._repositories.get(repository_id), self._now()
+        if kept is None or not timedelta(0) <= now - kept[0] < BELIEVED:
+            kept = (now, GitHubPulls.repository(self, repository_id))
+            self._repositories[repository_id] = kept
+        return kept[1]
 
     def remember(self, repository_id: int, full_name: str, installation_id: int | None = None) -> None:
         """What a webhook, or the ledger at the start, knows of a repository; spares the search for its name."""
