@@ -79,7 +79,7 @@ class Conversation(Protocol):
     def edit_comment(self, repository_id: int, comment_id: int, body: str) -> None: ...
 
     def react(self, repository_id: int, comment_id: int, reaction: Reaction) -> None:
-        """Put the bot's reaction on a comment; taking off its earlier one is part of it."""
+        """Put the bot's reaction on a comment, beside what is there. Idempotent."""
         ...
 
     def set_labels(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -16,13 +15,11 @@ from kfops.domain.pull_request import Comment, Reaction
 ISSUE = f"{REPOSITORY}/issues/{{issue_number}}"
 COMMENT = f"{REPOSITORY}/issues/comments/{{comment_id}}"
 LABEL_COLOR = "5319e7"
-_REACTIONS_KEPT = 10_000
 
 
 class GitHubConversation:
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._reacted: OrderedDict[int, int] = OrderedDict()  # comment → the bot's reaction
         self._made_labels: set[tuple[int, str]] = set()
         self._said_lock = threading.Lock()
 
@@ -64,40 +61,15 @@ class GitHubConversation:
         answer.accepted()
 
     def react(self, repository_id: int, comment_id: int, reaction: Reaction) -> None:
-        template = f"{COMMENT}/reactions"
-        content = {"content": reaction.value}
-        made = self.client.send(
-            "POST", template, repository_id, Purpose.TELL, body=content, comment_id=comment_id
-        )
-        new = int(made.accepted()["id"])
-        for old in self._earlier(repository_id, comment_id, reaction):
-            if old != new:
-                gone = self.client.send(
-                    "DELETE",
-                    f"{template}/{{reaction_id}}",
-                    repository_id,
-                    Purpose.TELL,
-                    comment_id=comment_id,
-                    reaction_id=old,
-                )
-                if gone.status != NOT_FOUND:
-                    gone.accepted()
-        with self._said_lock:
-            self._reacted[comment_id] = new
-            if len(self._reacted) > _REACTIONS_KEPT:
-                self._reacted.popitem(last=False)
-
-    def _earlier(self, repository_id: int, comment_id: int, reaction: Reaction) -> list[int]:
-        """The bot's reactions so far. Eyes come first of all, so nothing is looked for then: that saves a call."""
-        with self._said_lock:
-            known = self._reacted.get(comment_id)
-        if known is not None:
-            return [known]
-        if reaction is Reaction.EYES:
-            return []
-        me = self.client.me(repository_id)
-        found = self.client.every(f"{COMMENT}/reactions", repository_id, comment_id=comment_id)
-        return [int(one["id"]) for one in found if (one.get("user") or {}).get("id") == me]
+        """GitHub answers with the one that is there already, so this is one call and idempotent."""
+        self.client.send(
+            "POST",
+            f"{COMMENT}/reactions",
+            repository_id,
+            Purpose.TELL,
+            body={"content": reaction.value},
+            comment_id=comment_id,
+        ).accepted()
 
     def set_labels(
         self, repository_id: int, number: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()
