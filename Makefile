@@ -35,7 +35,7 @@ demo: setup
 	$(BIN)/kfops demo $(if $(ONCE),--once) $(if $(REPORT),--report "$(REPORT)")
 
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

