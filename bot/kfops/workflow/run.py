@@ -44,6 +44,12 @@ def _gate(context: Context, facts: RunFacts) -> Step:
     read = rules(context)
     if isinstance(read, Refusal):
         return _refused(facts, read)
+    if read.rules.registered_by != "bot":
+        why = "`models.registered_by: pipeline` is not carried out by this server."
+        return _refused(
+            facts,
+            Refusal(ReasonCode.RULES_INVALID.value, why, read.rules.registered_by, "bot", "Leave it out."),
+        )
     command = _command(context)
     who, need = asker(context, needed(read.rules, keys_needed(command)))
     state = live(context, read.repository)
