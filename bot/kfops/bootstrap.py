@@ -145,7 +145,6 @@ def build(settings: Settings) -> Bot:
         policy=policy,
         max_runs=settings.max_runs,
         secrets=(*secrets, *token),
-        public_url=settings.public_url,
     )
     workers = Workers(ports, options, f"{socket.gethostname()}:{os.getpid()}", settings.workers)
     app = create_app(

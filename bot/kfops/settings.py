@@ -20,14 +20,12 @@ class Settings(BaseSettings):
     database_url: str = ""  # empty: SQLite in the data folder
 
     forge_url: str = "https://api.github.com"
-    git_url: str = ""  # empty: derived from forge_url
     forge_token: SecretStr | None = None
     app_id: int | None = None
     app_key_file: Path | None = None
     webhook_secrets: list[SecretStr] = Field(
         default_factory=list
     )  # the first signs; the others are being rotated out
-    bot_login: str = ""  # empty: asked of the forge
 
     policy_file: Path | None = None
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
@@ -35,7 +33,6 @@ class Settings(BaseSettings):
     serving: Literal["local"] = "local"
     workers: int = 4
     max_runs: int = 2
-    public_url: str = ""
 
     @property
     def ledger_url(self) -> str:

@@ -105,7 +105,6 @@ class DeployFacts:
     reason: str = ""
     notes: tuple[str, ...] = ()
     signals_read: int = 0
-    forge_read_at: datetime | None = None
     began_at: datetime | None = None
     ended_at: datetime | None = None
 

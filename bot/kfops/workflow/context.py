@@ -19,7 +19,6 @@ from kfops.ports.scoring import Scoring
 from kfops.ports.serving import Serving
 from kfops.ports.storage import ModelStore
 from kfops.ports.traffic import Traffic
-from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 
 Facts = RunFacts | DeployFacts | AnswerFacts
@@ -48,7 +47,6 @@ class Options:
     policy: Policy = OPEN_POLICY
     max_runs: int = 2
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    public_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,8 +96,3 @@ class Context:
         """Where the pinned commit is checked out."""
         subject = self.operation.subject
         return self.options.data_dir / "sources" / str(subject.repository_id) / str(subject.head_sha)
-
-
-def reject(decision: Reject) -> tuple[str, str, str, str, str]:
-    """A gate's refusal as plain text, in the order of `kfops.domain.facts.Refusal`."""
-    return (decision.code.value, decision.sentence, decision.found, decision.expected, decision.fix)

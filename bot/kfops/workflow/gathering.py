@@ -18,7 +18,7 @@ from kfops.domain.pull_request import Permission, Repository
 from kfops.ports.errors import Unavailable
 from kfops.rules.gate import Asker, Live, Needed, Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow.context import Context, reject
+from kfops.workflow.context import Context
 
 CONFIG = "kfops.yaml"
 STALE = timedelta(minutes=15)
@@ -126,7 +126,8 @@ def needed(meant: Rules, keys: tuple[PermissionKey, ...]) -> tuple[Who, ...]:
 
 
 def refusal(decision: Reject) -> Refusal:
-    return Refusal(*reject(decision))
+    """A gate's refusal as plain text, to be kept with the operation's facts."""
+    return Refusal(decision.code.value, decision.sentence, decision.found, decision.expected, decision.fix)
 
 
 def checkout(context: Context) -> None:

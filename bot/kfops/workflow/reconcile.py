@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 
 import structlog
@@ -222,15 +222,11 @@ def _later(context: Context, facts: Facts, failures: int, error: Unavailable | N
     return Saved(
         context.operation.phase,
         dump(facts),
-        _soon(context.now, wait),
+        context.now + timedelta(seconds=wait),
         failures=failures,
         outcome=context.operation.outcome,
         reason_code=context.operation.reason_code,
     )
-
-
-def _soon(now: datetime, seconds: float) -> datetime:
-    return now + timedelta(seconds=seconds)
 
 
 def _with_refusal(facts: Facts, why: Refusal) -> Facts:
