@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -105,6 +106,7 @@ class DeployFacts:
     reason: str = ""
     notes: tuple[str, ...] = ()
     signals_read: int = 0
+    rules_digest: str = ""  # of the file whose rules let it begin; empty: of an earlier release
     began_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -118,7 +120,6 @@ class AnswerFacts:
 
 
 T = TypeVar("T")
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 
 def dump(facts: Any) -> dict[str, Any]:
@@ -131,5 +132,7 @@ def load(kind: type[T], plain: Mapping[str, Any]) -> T:
     return value
 
 
+@cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
-    return _ADAPTERS.setdefault(kind, TypeAdapter(kind))
+    """Making one takes many times as long as using it."""
+    return TypeAdapter(kind)
