@@ -86,7 +86,18 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-c", code, "--help"], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
-    heavy = {"kfp", "mlflow", "pandas", "scipy", "sqlalchemy", "pydantic", "fastapi", "yaml", "kubernetes"}
+    heavy = {
+        "kfp",
+        "mlflow",
+        "pandas",
+        "scipy",
+        "sqlalchemy",
+        "pydantic",
+        "fastapi",
+        "yaml",
+        "kubernetes",
+        "rich",
+    }
 
     assert "build-run" in done.stdout
     assert "Exit codes" in done.stdout

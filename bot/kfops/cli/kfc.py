@@ -40,6 +40,7 @@ def app(factories: Factories) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich costs half of the start-up of --help
     )
     _start(made)
     _words(made)
@@ -75,7 +76,7 @@ def _words(made: typer.Typer) -> None:
         ],
         as_json: AsJson = False,
     ) -> None:
-        """Read a command as the bot would, and say what it is; the gates are asked in the pull request."""
+        """Read a command as the bot would. The gates are asked in the pull request."""
         with told(as_json=as_json):
             from kfops.cli.planning import planned
             from kfops.cli.render import answer
@@ -102,7 +103,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         compiles: Annotated[bool, typer.Option("--compile/--no-compile", help="Compile, too.")] = True,
         as_json: AsJson = False,
     ) -> None:
-        """Is kfops.yaml right, does the pipeline compile, do the parameters fit?"""
+        """Is kfops.yaml right, does it compile, do the parameters fit?"""
         with told(as_json=as_json):
             from kfops.cli import desk, working
 
@@ -117,7 +118,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         dry_run: DryRun = False,
         as_json: AsJson = False,
     ) -> None:
-        """Compile the pipeline in the sandbox, check the package and keep it for `kfc run`."""
+        """Compile in the sandbox, and keep the package for `run`."""
         with told(as_json=as_json):
             from kfops.cli import desk, working
 
@@ -137,7 +138,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         dry_run: DryRun = False,
         as_json: AsJson = False,
     ) -> None:
-        """Run the last package that was built here; without one, build it first."""
+        """Run the last package that was built here. Without one, build it first."""
         with told(as_json=as_json):
             from kfops.cli import desk, working
 

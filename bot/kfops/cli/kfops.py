@@ -21,6 +21,7 @@ def app(services: Services) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich costs half of the start-up of --help
     )
     _serving(made, services)
     _audit(made, services)
@@ -56,7 +57,7 @@ def _serving(made: typer.Typer, services: Services) -> None:
             Path | None, typer.Option(metavar="FILE", help="Write down, as JSON, what happened.")
         ] = None,
     ) -> None:
-        """Play the whole story on this machine: a forge, a model repository, the bot, a canary."""
+        """Play the whole story on this machine. It has a forge, a model repository, the bot and a canary."""
         with told(as_json=False):
             raise SystemExit(services.demo(once, report))
 
@@ -67,7 +68,7 @@ def _audit(made: typer.Typer, services: Services) -> None:
 
     @audit.command()
     def verify(as_json: AsJson = False) -> None:
-        """Does every entry follow from the one before it? Exit code 1 when one does not."""
+        """See whether every entry follows from the one before it. Exit code 1 when one does not."""
         with told(as_json=as_json):
             from kfops.cli.auditing import verified
             from kfops.cli.render import answer
