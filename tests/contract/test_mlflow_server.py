@@ -22,6 +22,12 @@ def _pid(folder: Path) -> int:
     return int(json.loads((folder / "server.json").read_text())["process"]["pid"])
 
 
+def _as_an_earlier_version_wrote_it(file: Path) -> None:
+    state = json.loads(file.read_text())
+    state["process"]["started"] = int(state["process"]["started"].split()[-1])
+    file.write_text(json.dumps(state))
+
+
 def _group_is_gone_within(group: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -43,6 +49,9 @@ def test_one_server_per_folder_lives_as_long_as_the_folder(tmp_path: Path) -> No
             urls = set(pool.map(lambda each: each.ensure_running(), [server, MlflowServer(folder)]))
         (url,) = urls
         keeper = _pid(folder)
+        assert MlflowServer(folder).ensure_running() == url
+        assert _pid(folder) == keeper
+        _as_an_earlier_version_wrote_it(folder / "server.json")
         assert MlflowServer(folder).ensure_running() == url
         assert _pid(folder) == keeper
         assert httpx.get(f"{url}/version").is_success

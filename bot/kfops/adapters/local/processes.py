@@ -59,6 +59,11 @@ def this_process() -> Handle:
     return Handle(os.getpid(), _started(os.getpid()) or "")
 
 
+def of_this_boot(pid: int, ticks: int) -> Handle:
+    """By the id and the kernel's start time alone, for whoever kept no more than that."""
+    return Handle(pid, f"{_boot()} {ticks}")
+
+
 def alive(handle: Handle) -> bool:
     """Does this very process run? One that ended and was this process's child is reaped on the way."""
     with contextlib.suppress(ChildProcessError):
@@ -89,7 +94,10 @@ def _started(pid: int) -> str | None:
     """None for a process that is not there, or is dead and not yet waited for."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return None if fields[0] in _GONE else f"{_boot()} {fields[_START_FIELD]}"
     except OSError:
         return None
-    return None if fields[0] in _GONE else f"{boot} {fields[_START_FIELD]}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

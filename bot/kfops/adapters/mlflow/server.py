@@ -13,17 +13,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from kfops.adapters.local.processes import Handle, alive, of_this_boot, spawn, stop
 from kfops.adapters.mlflow import keeper
-from kfops.adapters.mlflow.process import Handle, alive, spawn, stop
 from kfops.ports.errors import Refused, Unavailable
 
 _HOST = "127.0.0.1"
 _ATTEMPTS = 3
 _LOOK_EVERY_S = 0.1
 _LOG_TAIL = 800
+_GRACE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class MlflowServer:
             return
         with self._alone():
             known = self._known()
-            if known is not None and alive(known.handle):
-                stop(known.handle)
+            if known is not None:
+                stop(known.handle, grace_s=_GRACE_S)
 
     def _answers(self, url: str, deadline: float) -> bool:
         """False when the process ended or the time is up."""
@@ -106,13 +108,13 @@ class MlflowServer:
     def _known(self) -> _Started | None:
         try:
             state = json.loads((self._folder / "server.json").read_text())
-            return _Started(Handle(**state["process"]), int(state["port"]))
+            return _Started(_handle(state["process"]), int(state["port"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _remember(self, started: _Started) -> None:
         handle = started.handle
-        state = {"process": {"pid": handle.pid, "started": handle.started}, "port": started.port}
+        state = {"process": json.loads(handle.to_json()), "port": started.port}
         incoming = self._folder / "server.json.new"
         incoming.write_text(json.dumps(state))
         incoming.replace(self._folder / "server.json")
@@ -129,6 +131,13 @@ class MlflowServer:
             return (self._folder / "server.log").read_text(errors="replace")[-_LOG_TAIL:].strip()
         except OSError:
             return "(no log)"
+
+
+def _handle(process: dict[str, Any]) -> Handle:
+    """Earlier versions wrote the start as clock ticks alone; a server that they started is adopted."""
+    if isinstance(process["started"], int):
+        return of_this_boot(process["pid"], process["started"])
+    return Handle.from_json(json.dumps(process))
 
 
 def _command(port: int) -> list[str]:
