@@ -14,7 +14,9 @@ import pytest
 from kfops.adapters.local.sandbox import NoSandbox, probe
 from kfops.adapters.local.scoring.adapter import LocalScoring
 from kfops.domain.evidence import Comparison, ScoringFailure, Word
+from kfops.domain.golden import Answers
 from kfops.ports.errors import Refused
+from kfops.ports.scoring import Heldout
 
 SECRET = "KFOPS_TEST_TOKEN_7f3a"
 
@@ -192,3 +194,26 @@ def test_files_that_only_we_can_read_are_scored(scoring, models, tmp_path):
         path.chmod(0o700 if path.is_dir() else 0o600)
     found = scoring.compare(place, None, models / "heldout.parquet", task="classification", target="churn")
     assert isinstance(found, Comparison)
+
+
+def test_held_out_rows_come_as_a_caller_would_send_them(scoring, models):
+    found = scoring.questions(models / "heldout.parquet", target="churn", most=5)
+    assert len(found.rows) == len(found.labels) == 5
+    assert set(found.rows[0]) == {"tenure", "charges", "contract", "spend"}  # no target, no row hash
+    assert set(found.labels) <= {"Yes", "No"}
+    wrong = scoring.questions(models / "heldout.parquet", target="churned", most=5)
+    assert isinstance(wrong, ScoringFailure)
+    assert "no column 'churned'" in wrong.summary
+
+
+def test_answers_are_scored_as_the_models_are_that_gave_them(scoring, models):
+    heldout = Heldout(models / "heldout.parquet", "classification", "churn", models / "unseen", seed=1)
+    labels = scoring.questions(heldout.path, target="churn", most=200).labels
+    right = Answers(labels, tuple((0.1, 0.9) if one == "Yes" else (0.9, 0.1) for one in labels))
+    wrong = Answers(tuple("No" for _ in labels), tuple((0.6, 0.4) for _ in labels))
+    found = scoring.judge(right, wrong, heldout)
+    assert (found.heldout_rows, found.challenger["roc_auc"], found.challenger["accuracy"]) == (200, 1, 1)
+    assert found.champion["roc_auc"] == 0.5
+    assert found.row("roc_auc").word is Word.BETTER
+    short = scoring.judge(Answers((*labels, "Yes")), Answers(labels), heldout)
+    assert isinstance(short, ScoringFailure)

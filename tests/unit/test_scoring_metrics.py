@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from kfops.adapters.local.scoring.adapter import comparison
 from kfops.adapters.local.scoring.inside.metrics import classification, draws, regression
+from kfops.adapters.local.scoring.reading import comparison
 from kfops.domain.evidence import Comparison, ScoringFailure, Word
 
 ONCE = np.ones((1, 300))

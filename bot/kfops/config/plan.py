@@ -20,6 +20,7 @@ def rollout_plan(rules: Rules, environment: Environment, *, is_first: bool) -> R
         ask_timeout=canary.ask_timeout,
         watch=canary.watch,
         check_timeout=rules.check.timeout,
+        check_status=rules.check.status,
         is_first=is_first,
         merges=environment.merge is not None,
     )

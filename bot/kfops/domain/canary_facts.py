@@ -77,11 +77,15 @@ class CheckFault(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The sample request to the candidate alone. `fault` is None where everything was right."""
+    """The sample request to the candidate alone. `fault` is None where everything was right.
+
+    `compared`: so many answers were held against those that the run kept for itself; 0: it kept none.
+    """
 
     fault: CheckFault | None
     message: str = ""
     latency_ms: float | None = None
+    compared: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,12 +104,26 @@ class GoldenResult:
 
 
 @dataclass(frozen=True)
+class SliceShift:
+    """Rows that share one value of one column. `shift`: the candidate's mean score there less the champion's; None
+    where answers have no score.
+    """
+
+    column: str
+    value: str
+    rows: int
+    disagreements: int
+    shift: float | None = None
+
+
+@dataclass(frozen=True)
 class ReplayResult:
     """Recorded or held-out requests to both arms, without users.
 
     `candidate_errors` and `champion_errors` are failed answers. Of the `labelled` pairs, `candidate_wrong` counts
     those where only the candidate was wrong, `champion_wrong` those where only the champion was. `psi` is the
-    population stability index of the scores, given from 500 pairs on.
+    population stability index of the scores, given from 500 pairs on. `shift`: the candidate's mean score less the
+    champion's (a score is the last class's probability, or a number that is predicted). `slices`: where both differ most.
     """
 
     pairs: int
@@ -116,6 +134,8 @@ class ReplayResult:
     candidate_wrong: int = 0
     champion_wrong: int = 0
     psi: float | None = None
+    shift: float | None = None
+    slices: tuple[SliceShift, ...] = ()
 
 
 class SignalKind(StrEnum):

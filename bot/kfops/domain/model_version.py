@@ -24,6 +24,7 @@ class Artifact(StrEnum):
     TRAINING_ROWS = "training_rows"  # hashes of the rows it was trained on
     PROFILE = "profile"  # rows, types, missing and statistics of the data (JSON)
     METRICS = "metrics"  # what the pipeline reported (JSON)
+    GOLDEN = "golden"  # rows, and what the model answered to them where it was trained (JSON)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class RolloutPlan:
     ask_timeout: timedelta = timedelta(hours=4)
     watch: timedelta = timedelta(minutes=10)
     check_timeout: timedelta = timedelta(seconds=5)
+    check_status: int = 200
     ready_deadline: timedelta = timedelta(minutes=10)
     is_first: bool = False
     merges: bool = True

@@ -108,6 +108,7 @@ class RunOutputs:
 
     `model` is an MLflow model directory with the SHA-256 `model_digest`; `metrics` are finite numbers by name;
     `heldout` is the table it was tested on, with the target; `training_rows` holds one hash of a row a line;
+    `golden` holds rows with the answers that the model gave them where it was trained;
     `digests`: SHA-256 by output's name, and `data` of the file that a parameter named (`data.PARAMETER` for several);
     `values`: steps' output parameters as `STEP.NAME`;
     `problems` are sentences about outputs that were there and could not be taken.
@@ -120,6 +121,7 @@ class RunOutputs:
     heldout: Path | None = None
     training_rows: Path | None = None
     profile: Path | None = None
+    golden: Path | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()

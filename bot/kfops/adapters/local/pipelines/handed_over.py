@@ -17,13 +17,22 @@ from kfops.domain.step_log import finite_number
 from kfops.ports.errors import Refused
 
 MODEL, METRICS, HELDOUT, TRAINING_ROWS, PROFILE = "model", "metrics", "heldout", "training_rows", "profile"
+GOLDEN = "golden"
 _FILES = {
     METRICS: "metrics.json",
     HELDOUT: "heldout.parquet",
     TRAINING_ROWS: "training_rows",
     PROFILE: "profile.json",
+    GOLDEN: "golden.json",
 }
-_LARGEST = {MODEL: 4 << 30, METRICS: 1 << 20, HELDOUT: 1 << 30, TRAINING_ROWS: 1 << 30, PROFILE: 16 << 20}
+_LARGEST = {
+    MODEL: 4 << 30,
+    METRICS: 1 << 20,
+    HELDOUT: 1 << 30,
+    TRAINING_ROWS: 1 << 30,
+    PROFILE: 16 << 20,
+    GOLDEN: 1 << 20,
+}
 _LARGEST_OUTPUT = 4 << 20
 _LONGEST_NAME = 100
 _MOST_METRICS = 100
@@ -54,6 +63,7 @@ class HandedOver:
             heldout=found.get(HELDOUT),
             training_rows=found.get(TRAINING_ROWS),
             profile=found.get(PROFILE),
+            golden=found.get(GOLDEN),
             digests=digests,
             values=kept["values"],
             problems=tuple(kept["problems"]),

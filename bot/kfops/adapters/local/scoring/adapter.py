@@ -6,15 +6,16 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from kfops.adapters.local.confined import Confined, Ended
+from kfops.adapters.local.confined import Confined
 from kfops.adapters.local.sandbox import Confinement, Limits
-from kfops.domain.evidence import Comparison, MetricRow, ScoringFailure, Word
+from kfops.adapters.local.scoring import reading
+from kfops.domain.evidence import Comparison, ScoringFailure
+from kfops.domain.golden import Answers, Questions
 from kfops.ports.errors import Refused, Unavailable
+from kfops.ports.scoring import Heldout
 
 ROW_COLUMN = "__row__"
 """The held-out table's column with each row's hash, as in `training_rows`."""
@@ -48,8 +49,7 @@ class LocalScoring:
         champion_training_rows: Path | None = None,
         seed: int = 0,
     ) -> Comparison | ScoringFailure:
-        if task not in _TASKS:
-            raise Refused(f"the task {task!r} is not known; expected one of {', '.join(sorted(_TASKS))}")
+        _known(task)
         attempts = max(1, attempts)
         with tempfile.TemporaryDirectory(prefix="kfops-scoring-") as folder, ExitStack() as running:
             place = Path(folder)
@@ -64,16 +64,56 @@ class LocalScoring:
                 if model is not None
             }
             ended = {name: process.finish(self._timeout_s) for name, process in processes.items()}
-            given = {name: _answered(ended.get(name)) for name in models}
+            given = {name: reading.answered(ended.get(name)) for name in models}
             judged = judge.finish(self._timeout_s, said=json.dumps(given).encode())
         if given["challenger"] is None:
-            return _failure(ended["challenger"])
+            return reading.failure(ended["challenger"])
         if judged.answer is None:
             return ScoringFailure(
                 judged.last_line or "the comparison did not come to an end", judged.log_tail
             )
-        trouble = _why(ended["champion"]) if champion is not None and given["champion"] is None else ""
-        return comparison(judged.answer, attempts, has_champion=champion is not None, trouble=trouble)
+        trouble = reading.why(ended["champion"]) if champion is not None and given["champion"] is None else ""
+        return reading.comparison(judged.answer, attempts, has_champion=champion is not None, trouble=trouble)
+
+    def questions(self, heldout: Path, *, target: str, most: int) -> Questions | ScoringFailure:
+        with tempfile.TemporaryDirectory(prefix="kfops-questions-") as folder:
+            rows = _readable(heldout, Path(folder) / "heldout")
+            command = self._sandbox.argv(
+                [
+                    *(sys.executable, "-s", str(_TOOLS / "inside" / "questions.py")),
+                    *(str(_HELDOUT), target, ROW_COLUMN, str(most)),
+                ],
+                read_only={rows: _HELDOUT, _INSIDE: _TOOLS / "inside"},
+                writable={},
+                chdir=Path("/"),
+                limits=_LIMITS,
+            )
+            with self._start(command) as process:
+                ended = process.finish(self._timeout_s)
+        return reading.questions(ended)
+
+    def judge(
+        self, challenger: Answers, champion: Answers | None, heldout: Heldout
+    ) -> Comparison | ScoringFailure:
+        _known(heldout.task)
+        with tempfile.TemporaryDirectory(prefix="kfops-scoring-") as folder:
+            rows = _readable(heldout.path, Path(folder) / "heldout")
+            hashes = heldout.champion_training_rows
+            seen = _readable(hashes, Path(folder) / "seen") if hashes else None
+            count = len(challenger.predictions)
+            given = {
+                "challenger": reading.given(challenger),
+                "champion": champion and reading.given(champion),
+            }
+            with self._judge(
+                rows, seen, heldout.task, heldout.target, heldout.attempts, heldout.seed, most=count
+            ) as process:
+                ended = process.finish(self._timeout_s, said=json.dumps(given).encode())
+        if ended.answer is None:
+            return reading.failure(ended)
+        return reading.comparison(
+            ended.answer, heldout.attempts, has_champion=champion is not None, trouble=""
+        )
 
     def _predict(self, model: Path, heldout: Path, target: str) -> Confined:
         command = self._sandbox.argv(
@@ -96,13 +136,21 @@ class LocalScoring:
         return self._start(command)
 
     def _judge(
-        self, heldout: Path, seen: Path | None, task: str, target: str, attempts: int, seed: int
+        self,
+        heldout: Path,
+        seen: Path | None,
+        task: str,
+        target: str,
+        attempts: int,
+        seed: int,
+        *,
+        most: int = _LARGEST_ROWS,
     ) -> Confined:
         command = self._sandbox.argv(
             [
                 *(sys.executable, "-s", str(_TOOLS / "inside" / "judge.py")),
                 *(str(_HELDOUT), str(_TRAINING_ROWS) if seen else "-", task, target, ROW_COLUMN),
-                *(str(attempts), str(seed), str(_LARGEST_ROWS)),
+                *(str(attempts), str(seed), str(most)),
             ],
             read_only={
                 heldout: _HELDOUT,
@@ -122,69 +170,9 @@ class LocalScoring:
             raise Unavailable(f"the sandbox cannot be started: {error}") from error
 
 
-def comparison(
-    answer: Mapping[str, Any], attempts: int, *, has_champion: bool, trouble: str
-) -> Comparison | ScoringFailure:
-    """The judge's answer as values. Pure."""
-    overlap, warnings, reason = answer["overlap"], list(answer["warnings"]), ""
-    if trouble:
-        reason = f"production's model cannot score these rows: {trouble}"
-    elif overlap:
-        reason = f"production was trained on {overlap} of these rows"
-    elif has_champion and overlap is None:
-        warnings.append("it is not known which rows production was trained on, so it may be flattered")
-    rows = tuple(_row(row, reason, has_champion=has_champion) for row in answer["rows"])
-    if not rows:
-        return ScoringFailure("no metric could be computed from the model's predictions")
-    return Comparison(
-        rows=rows,
-        heldout_rows=int(answer["heldout_rows"]),
-        level=1 - 0.05 / attempts,
-        overlap=overlap or 0,
-        reason=reason,
-        warnings=tuple(warnings),
-    )
-
-
-def _row(row: Mapping[str, Any], reason: str, *, has_champion: bool) -> MetricRow:
-    name, challenger, champion = row["name"], row["challenger"], row["champion"]
-    if not has_champion:
-        return MetricRow(name, challenger)
-    if champion is None or row.get("low") is None:
-        why = reason or f"production's model gives no {name}"
-        return MetricRow(name, challenger, champion, word=Word.NOT_COMPARABLE, reason=why)
-    low, high = row["low"], row["high"]
-    delta = challenger - champion
-    if reason:
-        return MetricRow(name, challenger, champion, delta, low, high, Word.NOT_COMPARABLE, reason)
-    return MetricRow(
-        name, challenger, champion, delta, low, high, _word(low, high, lower=row["lower_is_better"])
-    )
-
-
-def _word(low: float, high: float, *, lower: bool) -> Word:
-    if low <= 0 <= high:
-        return Word.WITHIN_NOISE
-    return Word.BETTER if (low > 0) != lower else Word.WORSE
-
-
-def _answered(ended: Ended | None) -> dict[str, Any] | None:
-    """Predictions; None where there are none."""
-    if ended is None or ended.answer is None or "predictions" not in ended.answer:
-        return None
-    return ended.answer
-
-
-def _failure(ended: Ended) -> ScoringFailure:
-    return ScoringFailure(_why(ended), ended.log_tail)
-
-
-def _why(ended: Ended) -> str:
-    if ended.code is None:
-        return "no answer within the time allowed"
-    if ended.answer is not None and isinstance(ended.answer.get("error"), str):
-        return str(ended.answer["error"])
-    return ended.last_line or f"the process ended with exit code {ended.code}"
+def _known(task: str) -> None:
+    if task not in _TASKS:
+        raise Refused(f"the task {task!r} is not known; expected one of {', '.join(sorted(_TASKS))}")
 
 
 def _readable(path: Path, spare: Path) -> Path:

@@ -101,13 +101,13 @@ def metrics_of(labels: Any, predicted: dict[str, Any], task: str) -> Any:
         return regression(labels.to_numpy(dtype=float), np.asarray(predicted["predictions"], dtype=float))
     truth = labels.map(word).tolist()
     guess = [word(value) for value in predicted["predictions"]]
-    named = [word(value) for value in predicted["classes"] or []]
+    named = [word(value) for value in predicted["classes"] or natural(labels)]
     classes = sorted({*truth, *guess, *named})
     place = {name: index for index, name in enumerate(classes)}
     return classification(
         np.array([place[value] for value in truth]),
         np.array([place[value] for value in guess]),
-        chances(predicted["probabilities"], named or classes, place),
+        chances(predicted["probabilities"], named, place),
         classes,
     )
 
@@ -122,6 +122,15 @@ def chances(probabilities: Any, named: list[str], place: dict[str, int]) -> Any:
     table = np.zeros((len(given), len(place)))
     table[:, [place[name] for name in named]] = given
     return table if (table.sum(axis=1) > 0).all() else None
+
+
+def natural(labels: Any) -> list[Any]:
+    """The classes in the order in which a model that does not name them has them: numbers as numbers, words as words."""
+    found = list(labels.dropna().unique())
+    try:
+        return sorted(found)
+    except TypeError:
+        return sorted(found, key=word)
 
 
 def word(value: Any) -> str:
