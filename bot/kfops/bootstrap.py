@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import hmac
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -156,7 +158,41 @@ def build(settings: Settings) -> Bot:
         poke=workers.poke,
         forge_calls=lambda: server.calls,
     )
+    _dashboard(settings, app, book, server, clock, (*secrets, *token))
     return Bot(app, workers)
+
+
+def _dashboard(
+    settings: Settings,
+    app: FastAPI,
+    book: SqlLedger,
+    server: GitHubForge,
+    clock: SystemClock,
+    secrets: tuple[str, ...],
+) -> None:
+    """The pages, where people can sign in; without an address and the app's OAuth client there are none."""
+    if not (settings.public_url and settings.oauth_client_id and settings.oauth_client_secret):
+        return
+    from kfops.adapters.github.signing_in import GitHubVisitors, page_of
+    from kfops.dashboard.app import mount
+    from kfops.dashboard.door import Dashboard
+    from kfops.dashboard.session import Cookies
+
+    secret, url = settings.oauth_client_secret.get_secret_value(), settings.public_url.rstrip("/")
+    page = page_of(settings.forge_url)
+    # The cookies' key follows from the client's secret: the same on every replica, changed when that one is.
+    key = hmac.new(secret.encode(), b"kfops dashboard cookies", hashlib.sha256).hexdigest()
+    dashboard = Dashboard(
+        book=book,
+        access=server,
+        visitors=GitHubVisitors(settings.oauth_client_id, secret, page_url=page, api_url=settings.forge_url),
+        cookies=Cookies(key, clock, is_https=url.startswith("https://")),
+        clock=clock,
+        url=url,
+        page_url=page,
+        secrets=(*secrets, secret),
+    )
+    mount(app, dashboard)
 
 
 def serve(settings: Settings) -> None:

@@ -27,6 +27,10 @@ class Settings(BaseSettings):
         default_factory=list
     )  # the first signs; the others are being rotated out
 
+    public_url: str = ""  # where people reach the bot; empty: no dashboard
+    oauth_client_id: str = ""
+    oauth_client_secret: SecretStr | None = None
+
     policy_file: Path | None = None
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
     pipelines: Literal["local"] = "local"

@@ -107,6 +107,9 @@ def _register(playground: Playground, data_dir: Path, port: int) -> dict[str, st
         "KFOPS_APP_ID": str(app.id),
         "KFOPS_APP_KEY_FILE": str(key_file),
         "KFOPS_WEBHOOK_SECRETS": json.dumps([secret]),
+        "KFOPS_PUBLIC_URL": f"http://{HOST}:{port}",
+        "KFOPS_OAUTH_CLIENT_ID": app.client_id,
+        "KFOPS_OAUTH_CLIENT_SECRET": app.client_secret,
     }
 
 

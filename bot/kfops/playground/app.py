@@ -17,6 +17,7 @@ from kfops.playground.page.apps import routes as app_page_routes
 from kfops.playground.page.pulls import routes as pull_page_routes
 from kfops.playground.page.routes import problem_page
 from kfops.playground.page.routes import routes as page_routes
+from kfops.playground.page.sign_in import routes as sign_in_routes
 from kfops.playground.page.sources import routes as source_routes
 from kfops.playground.playground import Playground
 from kfops.playground.rest import apps, checks, deployments, git_data, issues, pulls, repositories, users
@@ -43,7 +44,7 @@ def create_app(playground: Playground) -> FastAPI:
         for topic in _TOPICS:
             app.include_router(topic.routes, prefix=prefix)
     app.include_router(http_backend.routes)
-    for pages in (app_page_routes, pull_page_routes, source_routes, page_routes):
+    for pages in (app_page_routes, sign_in_routes, pull_page_routes, source_routes, page_routes):
         app.include_router(pages)
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)

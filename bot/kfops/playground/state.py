@@ -276,6 +276,7 @@ class App:
     permissions: dict[str, str]
     events: list[str]
     hook_id: int | None = None
+    client_secret: str = ""
 
 
 @dataclass
@@ -339,6 +340,10 @@ class State:
     manifests: dict[str, dict[str, Any]] = field(
         default_factory=dict
     )  # one-time code → what the conversion answers
+    sign_in_codes: dict[str, tuple[int, int, str]] = field(
+        default_factory=dict
+    )  # one-time code → app, user, where it was sent
+    user_tokens: dict[str, int] = field(default_factory=dict)  # of people who signed in to an app → user
     hooks: dict[int, Hook] = field(default_factory=dict)
     deliveries: dict[int, Delivery] = field(default_factory=dict)
     revision: int = 0  # grows with every change that a page could show

@@ -179,5 +179,23 @@ class Audit(Protocol):
         ...
 
 
-class Ledger(Inbox, Work, Steering, Records, Locks, Audit, Protocol):
+class History(Protocol):
+    """What pages show, in bounded pieces."""
+
+    def recent(
+        self, repository_id: int, *, pull_request: int | None = None, limit: int = 50
+    ) -> tuple[Operation, ...]:
+        """Operations, ended ones included, newest first."""
+        ...
+
+    def active_revisions(self, repository_id: int) -> tuple[RevisionRecord, ...]:
+        """What serves now, one an environment, by its name."""
+        ...
+
+    def locks(self, prefix: str) -> tuple[Lock, ...]:
+        """All locks whose key begins so, those that ran out included."""
+        ...
+
+
+class Ledger(Inbox, Work, Steering, Records, Locks, Audit, History, Protocol):
     """All of it; what an adapter implements."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kfops.adapters.sql.audit import SqlAudit
 from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.history import SqlHistory
 from kfops.adapters.sql.inbox import SqlInbox
 from kfops.adapters.sql.records import SqlLocks, SqlRecords
 from kfops.adapters.sql.steering import SqlSteering
@@ -12,7 +13,7 @@ from kfops.adapters.sql.work import SqlWork
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-class SqlLedger(SqlInbox, SqlWork, SqlSteering, SqlRecords, SqlLocks, SqlAudit):
+class SqlLedger(SqlInbox, SqlWork, SqlSteering, SqlRecords, SqlLocks, SqlAudit, SqlHistory):
     """The ledger on SQLAlchemy: SQLite on one machine, PostgreSQL for several replicas."""
 
     def __init__(self, url: str) -> None:

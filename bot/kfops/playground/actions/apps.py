@@ -84,6 +84,7 @@ def register(
         bot_id=bot.id,
         public_key=_public_part(private_key),
         client_id=f"Iv1.{secrets.token_hex(8)}",
+        client_secret=secrets.token_hex(20),
         created_at=now,
         permissions=dict(permissions or PERMISSIONS),
         events=list(events or EVENTS),
@@ -178,7 +179,7 @@ def convert_manifest(forge: Forge, manifest: dict[str, Any], owner: User) -> dic
     return {
         "app_id": app.id,
         "hook_url": hook.get("url") or "",
-        "client_secret": secrets.token_hex(20),
+        "client_secret": app.client_secret,
         "webhook_secret": secret,
         "pem": key,
     }

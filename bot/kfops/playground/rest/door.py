@@ -88,7 +88,10 @@ def identify(forge: Forge, authorization: str) -> Caller:
         return Caller()
     if token.count(".") == _JWT_DOTS:
         return Caller(app=app_of_jwt(forge, token))
-    user = next((user for user in forge.state.users.values() if token and user.token == token), None)
+    signed_in = forge.state.users.get(forge.state.user_tokens.get(token, 0))
+    user = signed_in or next(
+        (user for user in forge.state.users.values() if token and user.token == token), None
+    )
     if user is not None:
         return Caller(user=user)
     issued = forge.state.installation_tokens.get(token)
