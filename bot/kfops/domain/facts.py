@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -120,6 +119,7 @@ class AnswerFacts:
 
 
 T = TypeVar("T")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 
 def dump(facts: Any) -> dict[str, Any]:
@@ -132,7 +132,8 @@ def load(kind: type[T], plain: Mapping[str, Any]) -> T:
     return value
 
 
-@cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
     """Making one takes many times as long as using it."""
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
