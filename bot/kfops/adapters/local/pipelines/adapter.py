@@ -90,10 +90,8 @@ class LocalPipelines:
             return from_json(result)
         seen = self._seen(folder)
         is_cancelled = folder.cancel.exists()
-        if is_alive:
+        if is_alive or (handle is None and self._is_young(folder)):
             return replace(seen, state=RunState.CANCELING) if is_cancelled else seen
-        if handle is None and self._is_young(folder):
-            return seen
         if is_cancelled:
             return _over(seen, RunState.CANCELED, None)
         words = "never started" if handle is None else "is gone and left no result"
