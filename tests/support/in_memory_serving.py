@@ -21,11 +21,15 @@ OK = (200, b'{"predictions": ["yes"], "probabilities": [[0.2, 0.8]]}')
 
 @dataclass
 class Behaviour:
-    """What a model does. `starts`: READY, STARTING (for as long as this stays so) or a failure."""
+    """What a model does. `starts`: READY, STARTING (for as long as this stays so) or a failure.
+
+    `latency` of users' requests; each `slow_every`th takes three times as long.
+    """
 
     answer: Callable[[bytes], tuple[int, bytes]] = lambda _: OK
     starts: Readiness | Failure = Readiness.READY
     latency: timedelta = timedelta(milliseconds=5)
+    slow_every: int = 0
 
 
 @dataclass
@@ -60,10 +64,11 @@ class _Environment:
 
 
 class InMemoryServing:
-    """`behaviours` by digest; a model without one answers everything with 200."""
+    """`behaviours` by digest; a model without one does what `behave` says: it answers everything with 200."""
 
     def __init__(self, clock: Clock, behaviours: Mapping[str, Behaviour] | None = None) -> None:
         self.behaviours = dict(behaviours or {})
+        self.behave: Callable[[ModelSource], Behaviour] = lambda _: Behaviour()
         self.applied: list[tuple[EnvironmentKey, Wish]] = []
         self._clock = clock
         self._lock = RLock()
@@ -144,6 +149,8 @@ class InMemoryServing:
             status, _ = revision.behaviour.answer(body) if revision.state is State.READY else (503, b"")
             now, latency = self._clock.now(), revision.behaviour.latency
             revision.requests, revision.last_request_at = revision.requests + 1, now
+            if revision.behaviour.slow_every and revision.requests % revision.behaviour.slow_every == 0:
+                latency *= 3
             micros = round(latency.total_seconds() * 1_000_000)
             here.log.append(Request(now.timestamp(), slot, status, micros, micros // 1000, arrived=True))
             return status, revision.source.version if revision.state is State.READY else None
@@ -175,7 +182,7 @@ class InMemoryServing:
                 del here.slots[slot]
             for slot, identity in here.settled.start:
                 source = sources[identity]
-                behaviour = self.behaviours.get(source.digest, Behaviour())
+                behaviour = self.behaviours.get(source.digest) or self.behave(source)
                 here.slots[slot] = _Revision(source, behaviour, self._clock.now())
             if not (here.settled.drain or here.settled.start):
                 break
