@@ -18,7 +18,7 @@ import structlog
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.adapters.system_clock import SystemClock
 from kfops.config.policy import OPEN_POLICY, is_served, load_policy
-from kfops.ports.errors import Unavailable
+from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.ledger import Arrival
 from kfops.settings import Settings
 from kfops.workflow.context import Options, Ports
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kfops.adapters.local.sandbox import Confinement
     from kfops.adapters.local.serving.adapter import LocalServing
     from kfops.adapters.mlflow.server import MlflowServer
+    from kfops.ports.storage import ModelStore
 
 log = structlog.get_logger("kfops")
 
@@ -85,6 +86,22 @@ def mlflow_server(settings: Settings) -> MlflowServer:
     return MlflowServer(settings.data_dir / "mlflow")
 
 
+def store(settings: Settings) -> ModelStore:
+    from kfops.adapters.local.store import Store
+
+    kept = Store(settings.data_dir / "models")
+    if settings.storage == "local":
+        return kept
+    from kfops.adapters.s3.bucket import Bucket
+    from kfops.adapters.s3.models import S3ModelStore
+
+    try:
+        bucket = Bucket(settings.s3_address, endpoint=settings.s3_endpoint)
+    except Refused as error:
+        raise SettingsProblem(f"KFOPS_S3_ADDRESS: {error}") from error
+    return S3ModelStore(bucket, kept, settings.data_dir / "scratch")
+
+
 def forge(settings: Settings) -> GitHubForge:
     from kfops.adapters.github.auth import AppCredentials, TokenCredentials
     from kfops.adapters.github.forge import GitHubForge
@@ -116,7 +133,6 @@ class Bot:
 
 def build(settings: Settings) -> Bot:
     from kfops.adapters.local.scoring.adapter import LocalScoring
-    from kfops.adapters.local.store import Store
     from kfops.adapters.mlflow.models import MlflowModels
     from kfops.webhook.app import create_app
 
@@ -134,7 +150,7 @@ def build(settings: Settings) -> Bot:
         scoring=LocalScoring(sandbox(settings)),
         serving=serves,
         traffic=serves,
-        store=Store(settings.data_dir / "models"),
+        store=store(settings),
         clock=clock,
     )
     policy = OPEN_POLICY

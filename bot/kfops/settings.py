@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
     pipelines: Literal["local"] = "local"
     serving: Literal["local"] = "local"
+    storage: Literal["local", "s3"] = "local"  # where models are kept
+    s3_address: str = ""  # s3://bucket/prefix/
+    s3_endpoint: str = ""  # empty: AWS
     workers: int = 4
     max_runs: int = 2
 

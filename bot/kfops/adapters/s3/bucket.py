@@ -1,0 +1,128 @@
+"""Objects below one prefix of one bucket, with boto3; any endpoint that speaks S3.
+
+Credentials are boto3's own affair: its environment variables, profiles and roles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kfops.ports.errors import Refused, Unavailable
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+T = TypeVar("T")
+_ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>[^\s\\]*)")
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_TEMPORARY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "503"})
+
+
+class Bucket:
+    """`address`: `s3://bucket/prefix/`; names are relative to it. `endpoint`: empty for AWS."""
+
+    def __init__(self, address: str, *, endpoint: str = "", region: str = "us-east-1") -> None:
+        from boto3.session import Session
+        from botocore.config import Config
+
+        match = _ADDRESS.fullmatch(address)
+        if match is None:
+            raise Refused(f"{address!r} is no address of a bucket; expected such as s3://models/kfops/")
+        self.name, prefix = match["bucket"], match["prefix"].strip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._client: Any = Session().client(  # the module's own session is not safe between threads
+            "s3",
+            endpoint_url=endpoint or None,
+            region_name=region,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"max_attempts": 3, "mode": "standard"},
+                # Servers other than AWS know path-style addresses, and not all know the newer checksums.
+                s3={"addressing_style": "path" if endpoint else "auto"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def address(self, name: str) -> str:
+        return f"s3://{self.name}/{self._prefix}{name}"
+
+    def upload(self, file: Path, name: str) -> None:
+        self._asked(lambda: self._client.upload_file(str(file), self.name, self._prefix + name), name)
+
+    def download(self, name: str, file: Path) -> None:
+        """Refused where there is no such object."""
+        self._asked(lambda: self._client.download_file(self.name, self._prefix + name, str(file)), name)
+
+    def write(self, name: str, content: bytes) -> None:
+        self._asked(
+            lambda: self._client.put_object(Bucket=self.name, Key=self._prefix + name, Body=content), name
+        )
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """At most so many bytes; None where there is no such object, Refused where there are more."""
+        try:
+            found = self._asked(
+                lambda: self._client.get_object(Bucket=self.name, Key=self._prefix + name), name
+            )
+        except _Absent:
+            return None
+        if found["ContentLength"] > most:
+            raise Refused(f"{self.address(name)} has {found['ContentLength']} bytes; at most {most} are read")
+        content: bytes = self._asked(found["Body"].read, name)
+        return content
+
+    def size(self, name: str) -> int | None:
+        """In bytes; None where there is no such object."""
+        try:
+            head = self._asked(
+                lambda: self._client.head_object(Bucket=self.name, Key=self._prefix + name), name
+            )
+        except _Absent:
+            return None
+        return int(head["ContentLength"])
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Every object whose name begins so, all pages."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=self._prefix + prefix
+        )
+        walk = iter(pages)
+        while (page := self._asked(lambda: next(walk, None), prefix)) is not None:
+            for found in page.get("Contents", ()):
+                yield found["Key"].removeprefix(self._prefix)
+
+    def _asked(self, call: Callable[[], T], name: str) -> T:
+        from boto3.exceptions import S3UploadFailedError
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return call()
+        except S3UploadFailedError as error:
+            cause = error.__context__
+            if not isinstance(cause, ClientError):
+                raise Unavailable(f"{self.address(name)}: {error}") from error
+            raise self._no(cause, name) from error
+        except ClientError as error:
+            raise self._no(error, name) from error
+        except (BotoCoreError, OSError) as error:
+            raise Unavailable(f"{self.address(name)}: {type(error).__name__}") from error
+
+    def _no(self, error: ClientError, name: str) -> Unavailable | Refused:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _ABSENT:
+            return _Absent(f"{self.address(name)} is not there")
+        if code in _TEMPORARY:
+            return Unavailable(f"{self.address(name)}: the storage says {code}")
+        return Refused(
+            f"{self.address(name)}: the storage says {code}",
+            fix="look at the bucket's name, its policy and the bot's credentials",
+        )
+
+
+class _Absent(Refused):
+    """No such object; an answer for those who ask whether there is one."""

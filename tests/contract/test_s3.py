@@ -1,0 +1,204 @@
+"""S3 as it is spoken by a real server: models by digest, data sets, and what is said when it says no."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.support.seaweed import KEY, READER, SECRET, Seaweed, running
+
+from kfops import bootstrap
+from kfops.adapters.local.data import DataFolder
+from kfops.adapters.local.store import Store
+from kfops.adapters.s3.bucket import Bucket
+from kfops.adapters.s3.data import S3DataSets, fetch
+from kfops.adapters.s3.models import S3ModelStore
+from kfops.bootstrap import SettingsProblem
+from kfops.ports.errors import Refused, Unavailable
+from kfops.settings import Settings
+
+pytestmark = pytest.mark.xdist_group("s3")
+SHARED = "kfops-tests"
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("weed")) as found:
+        found.client().create_bucket(Bucket=SHARED)
+        yield found
+
+
+@pytest.fixture
+def bucket(server: Seaweed, monkeypatch):
+    """A folder of this test's own in one bucket, reached with the bot's credentials as an operator sets them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return Bucket(f"s3://{SHARED}/test-{next(_NUMBERS)}/", endpoint=server.endpoint)
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "code").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    (folder / "code" / "größe.py").write_text("x = 1\n")
+    return folder
+
+
+def key(bucket: Bucket, name: str) -> str:
+    """As the server's own client names it."""
+    return bucket.address(name).removeprefix(f"s3://{bucket.name}/")
+
+
+def store(bucket: Bucket, folder: Path) -> S3ModelStore:
+    return S3ModelStore(bucket, Store(folder / "cache"), folder / "scratch")
+
+
+def test_a_model_put_by_one_bot_is_served_by_another(bucket, model, tmp_path):
+    digest = store(bucket, tmp_path / "one").put(model)
+
+    found = store(bucket, tmp_path / "other").path(digest)
+
+    assert found is not None
+    assert (found / "code" / "größe.py").read_text() == "x = 1\n"
+    assert digest == Store(tmp_path / "plain").put(model)
+
+
+def test_a_model_lies_where_an_engine_on_a_cluster_reads_it(bucket, model, tmp_path, server):
+    here = store(bucket, tmp_path)
+    digest = here.put(model)
+
+    folder = here.address(digest).removeprefix(f"s3://{bucket.name}/")
+    listed = server.client().list_objects_v2(Bucket=bucket.name, Prefix=folder + "/")["Contents"]
+    assert {one["Key"].removeprefix(folder + "/") for one in listed} == {"MLmodel", "code/größe.py"}
+
+
+def test_a_model_that_nobody_put_is_not_there(bucket, tmp_path):
+    assert store(bucket, tmp_path).path("0" * 64) is None
+
+
+def test_an_upload_that_was_cut_off_is_not_there_and_is_made_whole(bucket, model, tmp_path, server):
+    digest = store(bucket, tmp_path / "one").put(model)
+    server.client().delete_object(Bucket=bucket.name, Key=key(bucket, f"models/{digest}.json"))
+    server.client().delete_object(Bucket=bucket.name, Key=key(bucket, f"models/{digest}/MLmodel"))
+
+    assert store(bucket, tmp_path / "other").path(digest) is None
+    assert store(bucket, tmp_path / "one").put(model) == digest
+    assert store(bucket, tmp_path / "other").path(digest) is not None
+
+
+def test_r13_a_model_that_was_changed_in_the_bucket_is_refused(bucket, model, tmp_path, server):
+    digest = store(bucket, tmp_path / "one").put(model)
+    server.client().put_object(Bucket=bucket.name, Key=key(bucket, f"models/{digest}/MLmodel"), Body=b"evil")
+
+    with pytest.raises(Refused, match="another model"):
+        store(bucket, tmp_path / "other").path(digest)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b", "", "a\nb"])
+def test_r11_a_list_of_files_cannot_lead_out_of_the_folder(bucket, tmp_path, name):
+    bucket.write(f"models/{'1' * 64}.json", json.dumps([name]).encode())
+
+    with pytest.raises(Refused, match="cannot be read"):
+        store(bucket, tmp_path).path("1" * 64)
+
+
+def test_r11_a_model_with_a_link_in_it_is_refused(bucket, model, tmp_path):
+    (model / "link").symlink_to("/etc/passwd")
+
+    with pytest.raises(Refused, match="link"):
+        store(bucket, tmp_path).put(model)
+
+
+TABLE = "customer,tenure,churn\n" + "".join(f"{one},{one % 7},{one % 2}\n" for one in range(200))
+
+
+def test_a_data_set_is_kept_once_and_found_by_the_beginning_of_its_digest(bucket, tmp_path, server):
+    table = tmp_path / "churn.csv"
+    table.write_text(TABLE)
+    sets = S3DataSets(bucket)
+    added = sets.add(table, target="churn")
+    again = sets.add(table)
+
+    assert again == added == sets.find(added.digest[:10])
+    assert added.profile == DataFolder(tmp_path / "kept").add(table).profile
+    assert fetch(added.uri, tmp_path / "kept", endpoint=server.endpoint).read_text() == TABLE
+
+
+def test_a_data_set_without_its_target_never_reaches_the_bucket(bucket, tmp_path):
+    table = tmp_path / "churn.csv"
+    table.write_text(TABLE)
+
+    with pytest.raises(Refused, match="label"):
+        S3DataSets(bucket).add(table, target="label")
+    assert list(bucket.names("data/")) == []
+
+
+def test_data_that_is_not_there_or_too_large_is_refused_with_its_address(bucket, tmp_path, server):
+    bucket.write("big.csv", b"x" * 100)
+
+    with pytest.raises(Refused, match=r"s3://kfops-tests/test-\d+/none.csv is not there"):
+        fetch(bucket.address("none.csv"), tmp_path, endpoint=server.endpoint)
+    with pytest.raises(Refused, match="100 bytes; at most 10"):
+        fetch(bucket.address("big.csv"), tmp_path, endpoint=server.endpoint, most_bytes=10)
+
+
+def test_many_objects_are_listed_over_all_pages(bucket):
+    for number in range(1_005):
+        bucket.write(f"many/{number:04}", b"")
+
+    assert len(list(bucket.names("many/"))) == 1_005
+
+
+def test_a_key_that_may_not_write_is_told_what_to_look_at(bucket, model, tmp_path, server, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", READER)
+    reading = Bucket(bucket.address(""), endpoint=server.endpoint)
+
+    with pytest.raises(Refused) as said:
+        store(reading, tmp_path).put(model)
+    assert "credentials" in said.value.fix
+
+
+def test_a_storage_that_is_away_is_told_apart_from_one_that_says_no(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    away = Bucket(f"s3://{bucket.name}/", endpoint="http://127.0.0.1:9")
+
+    with pytest.raises(Unavailable):
+        away.size("anything")
+
+
+@pytest.mark.parametrize("address", ["", "s3://", "models/", "https://bucket/x", "s3://Bad_Name/x"])
+def test_an_address_that_is_none_is_refused_with_an_example(address):
+    with pytest.raises(Refused, match="such as s3://"):
+        Bucket(address)
+
+
+def test_the_cache_is_enough_once_a_model_was_read(bucket, model, tmp_path, server):
+    digest = store(bucket, tmp_path).put(model)
+    for one in list(bucket.names("models/")):
+        server.client().delete_object(Bucket=bucket.name, Key=key(bucket, one))
+
+    assert store(bucket, tmp_path).path(digest) is not None
+    shutil.rmtree(tmp_path / "cache")
+    assert store(bucket, tmp_path).path(digest) is None
+
+
+def test_an_operators_address_that_is_none_is_named_by_its_variable(tmp_path):
+    settings = Settings(data_dir=tmp_path, storage="s3", s3_address="models")
+
+    with pytest.raises(SettingsProblem, match="KFOPS_S3_ADDRESS"):
+        bootstrap.store(settings)
+
+
+def test_the_bot_keeps_models_where_its_settings_say(bucket, model, tmp_path, server):
+    settings = Settings(
+        data_dir=tmp_path, storage="s3", s3_address=bucket.address(""), s3_endpoint=server.endpoint
+    )
+
+    digest = bootstrap.store(settings).put(model)
+
+    assert f"models/{digest}.json" in set(bucket.names("models/"))
