@@ -9,7 +9,9 @@ from typing import Any
 from tests.support.in_memory_pipelines import MODEL_FILE
 
 from kfops.domain.evidence import Comparison, MetricRow, ScoringFailure, Word
+from kfops.domain.golden import Answers, Questions
 from kfops.ports.errors import Refused
+from kfops.ports.scoring import Heldout
 
 METRIC = "roc_auc"
 NOISE = 0.01
@@ -41,6 +43,18 @@ class InMemoryScoring:
         other = said_by(champion).get(METRIC) if champion else None
         level = 1 - 0.05 / attempts
         return Comparison((_row(score, other),), ROWS, level)
+
+    def questions(self, heldout: Path, *, target: str, most: int) -> Questions | ScoringFailure:
+        """Its models answer nothing but the sample request, so the run's own evidence has to do."""
+        assert heldout.is_file()
+        assert target
+        assert most
+        return ScoringFailure("no rows are kept in memory")
+
+    def judge(
+        self, challenger: Answers, champion: Answers | None, heldout: Heldout
+    ) -> Comparison | ScoringFailure:
+        raise AssertionError("nothing was asked, so nothing can be judged")
 
 
 def said_by(model: Path) -> dict[str, Any]:

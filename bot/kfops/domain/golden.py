@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Row = Mapping[str, Any]
+Row = Any
+"""A row as callers send it: a JSON object by column, a list, or one value."""
 
 
 @dataclass(frozen=True)

@@ -1,105 +1,111 @@
-"""Asking a candidate alone: the endpoint check, and replay where nobody calls. Never counted as users' traffic."""
+"""The endpoint check: the sample request to the candidate alone, and what the run kept of its own answers."""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from kfops.config.errors import ConfigError
-from kfops.config.load import work_of
-from kfops.domain.canary_facts import CheckFault, CheckResult, ReplayResult, Unknown
+from kfops.domain.canary_facts import CheckFault, CheckResult, Unknown
 from kfops.domain.environment import EnvironmentKey
+from kfops.domain.facts import DeployFacts
+from kfops.domain.golden import Answers, GoldenPayload
+from kfops.domain.model_version import Artifact
 from kfops.domain.rollout import Rollout
 from kfops.ports.errors import Unavailable
 from kfops.ports.serving import Answer, ArmName
+from kfops.rules.pairs import difference
+from kfops.workflow.asking import read, text_of
 from kfops.workflow.context import Context
-from kfops.workflow.gathering import CONFIG, checkout
+from kfops.workflow.heldout import work
 
-OK = 200
-SERVER_ERROR = 500
+_LARGEST_PAYLOAD = 1 << 20
+NO_SAMPLE = "kfops.yaml names no samples.request: only readiness was checked"
 
 
 def sample(context: Context) -> bytes | None:
     """The sample request of the pinned commit; None where the repository names none."""
-    checkout(context)
-    file = context.source_dir / CONFIG
-    try:
-        path = work_of(file.read_bytes() if file.is_file() else None).sample_request
-    except ConfigError:
-        return None
-    asked = context.source_dir / path if path else None
+    meant = work(context)
+    asked = context.source_dir / meant.sample_request if meant and meant.sample_request else None
     return asked.read_bytes() if asked and asked.is_file() and not asked.is_symlink() else None
 
 
-def ask_candidate(context: Context, place: EnvironmentKey, rollout: Rollout) -> CheckResult | Unknown:
-    """The sample request to the candidate alone: status, shape, finite numbers, time."""
+def ask_candidate(
+    context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: Rollout
+) -> CheckResult | Unknown:
+    """The sample request: status, shape, finite numbers, time. Then the payload that the run answered in training."""
+    plan = rollout.plan
+    limit = plan.check_timeout.total_seconds()
     try:
+        payload = golden_payload(context, facts)
         body = sample(context)
-        if body is None:
-            return CheckResult(None, "kfops.yaml names no samples.request: only readiness was checked")
-        limit = rollout.plan.check_timeout.total_seconds()
-        answer = context.ports.serving.ask(place, ArmName.CANDIDATE, body, limit)
+        checked = CheckResult(None, NO_SAMPLE)
+        if body is not None:
+            answer = context.ports.serving.ask(place, ArmName.CANDIDATE, body, limit)
+            checked = judge_answer(body, answer, limit, plan.check_status)
+        if checked.fault is not None or payload is None:
+            return checked
+        body = json.dumps({"instances": payload.instances}).encode()
+        return skew(payload, checked, context.ports.serving.ask(place, ArmName.CANDIDATE, body, limit))
     except Unavailable as error:
         return Unknown(str(error))
-    return judge_answer(body, answer, limit)
 
 
-def judge_answer(request: bytes, answer: Answer, limit_s: float) -> CheckResult:
+def judge_answer(request: bytes, answer: Answer, limit_s: float, status: int = 200) -> CheckResult:
     latency = answer.seconds * 1000
     if answer.status is None:
         fault = CheckFault.SLOW if answer.seconds >= limit_s else CheckFault.STATUS
         return CheckResult(fault, answer.message, latency)
-    if answer.status != OK:
-        return CheckResult(CheckFault.STATUS, f"HTTP {answer.status}: {_text(answer.body)}", latency)
+    if answer.status != status:
+        return CheckResult(CheckFault.STATUS, f"HTTP {answer.status}: {text_of(answer)}", latency)
     try:
         predictions = json.loads(answer.body)["predictions"]
         asked = len(json.loads(request)["instances"])
     except (ValueError, KeyError, TypeError):
-        return CheckResult(CheckFault.SHAPE, f"no predictions in {_text(answer.body)}", latency)
+        return CheckResult(CheckFault.SHAPE, f"no predictions in {text_of(answer)}", latency)
     if not isinstance(predictions, list) or len(predictions) != asked:
         return CheckResult(CheckFault.SHAPE, f"{asked} rows were asked, not as many answered", latency)
     if not all(_is_finite(one) for one in predictions):
-        return CheckResult(CheckFault.NOT_FINITE, f"not a finite number in {_text(answer.body)}", latency)
+        return CheckResult(CheckFault.NOT_FINITE, f"not a finite number in {text_of(answer)}", latency)
     if answer.seconds > limit_s:
         return CheckResult(CheckFault.SLOW, f"{latency:.0f} ms, at most {limit_s * 1000:.0f} ms", latency)
     return CheckResult(None, "", latency)
 
 
-def replayed(context: Context, place: EnvironmentKey, rollout: Rollout) -> ReplayResult | Unknown:
-    """The sample's rows, one request each, to both arms."""
-    limit = rollout.plan.check_timeout.total_seconds()
-    try:
-        body = sample(context)
-        rows = json.loads(body)["instances"] if body else []
-        pairs = [
-            tuple(
-                context.ports.serving.ask(place, arm, json.dumps({"instances": [row]}).encode(), limit)
-                for arm in (ArmName.CANDIDATE, ArmName.STABLE)
-            )
-            for row in rows
-        ]
-    except Unavailable as error:
-        return Unknown(str(error))
-    except (ValueError, KeyError, TypeError):
-        return Unknown("the sample request has no `instances` to replay")
-    return ReplayResult(
-        pairs=len(pairs),
-        disagreements=sum(_predictions(one) != _predictions(other) for one, other in pairs),
-        candidate_errors=sum(_failed(one) for one, _ in pairs),
-        champion_errors=sum(_failed(other) for _, other in pairs),
-    )
+def skew(payload: GoldenPayload, checked: CheckResult, answer: Answer) -> CheckResult:
+    """Training/serving skew: the very rows that the run answered where it trained must get the same answers."""
+    served = read(answer.body, len(payload.instances)) if answer.status is not None else None
+    if served is None:
+        said = answer.message or f"HTTP {answer.status}: {text_of(answer)}"
+        found: str | None = f"what was answered in training is not answered as served: {said}"
+    else:
+        found = difference(payload.answers, served)
+    if found is None:
+        return replace(checked, compared=len(payload.instances))
+    return replace(checked, fault=CheckFault.SKEW, message=found)
 
 
-def _predictions(answer: Answer) -> Any:
-    try:
-        return json.loads(answer.body)["predictions"]
-    except (ValueError, KeyError, TypeError):
+def golden_payload(context: Context, facts: DeployFacts) -> GoldenPayload | None:
+    """What the run kept for itself; None where it kept nothing, or nothing that can be read."""
+    scratch = context.options.data_dir / "scratch" / str(context.operation.id) / "golden"
+    file = context.ports.models.fetch(facts.model, facts.model_version, Artifact.GOLDEN, scratch)
+    return None if file is None else _payload(file)
+
+
+def _payload(file: Path) -> GoldenPayload | None:
+    if file.stat().st_size > _LARGEST_PAYLOAD:
         return None
-
-
-def _failed(answer: Answer) -> bool:
-    return answer.status is None or answer.status >= SERVER_ERROR
+    try:
+        content = json.loads(file.read_bytes())
+        instances = content["instances"]
+        answers = read(json.dumps(content).encode(), len(instances))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(instances, list) or not instances or not isinstance(answers, Answers):
+        return None
+    return GoldenPayload(tuple(instances), answers)
 
 
 def _is_finite(value: Any) -> bool:
@@ -108,7 +114,3 @@ def _is_finite(value: Any) -> bool:
     if isinstance(value, dict):
         return all(_is_finite(one) for one in value.values())
     return value is not None and (not isinstance(value, float) or math.isfinite(value))
-
-
-def _text(body: bytes) -> str:
-    return body[:200].decode(errors="replace")

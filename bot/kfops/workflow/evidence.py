@@ -35,6 +35,7 @@ def record(context: Context, facts: RunFacts) -> Step:
         Artifact.TRAINING_ROWS: outputs.training_rows,
         Artifact.PROFILE: outputs.profile,
         Artifact.METRICS: outputs.metrics_file,
+        Artifact.GOLDEN: outputs.golden,
     }
     status, subject = facts.status, context.operation.subject
     tracked = TrackedRun(
@@ -118,7 +119,7 @@ def score(
         return None
     return context.ports.scoring.compare(
         challenger,
-        _model_of(context, champion, scratch) if champion else None,
+        model_of(context, champion) if champion else None,
         heldout,
         task=work.data.task,
         target=work.data.target,
@@ -131,10 +132,11 @@ def score(
     )
 
 
-def _model_of(context: Context, version: ModelVersion, scratch: Path) -> Path | None:
+def model_of(context: Context, version: ModelVersion) -> Path | None:
     """From the store, or fetched from the registry into it."""
     known = context.ports.store.path(version.digest)
     if known:
         return known
+    scratch = context.options.data_dir / "scratch" / str(context.operation.id)
     fetched = context.ports.models.fetch(version.model, version.version, Artifact.MODEL, scratch / "champion")
     return context.ports.store.path(context.ports.store.put(fetched)) if fetched else None

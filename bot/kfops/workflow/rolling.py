@@ -9,7 +9,6 @@ from kfops.domain.canary_facts import (
     ArmCounts,
     Counts,
     Gates,
-    GoldenResult,
     Observation,
     Readiness,
     Signal,
@@ -17,20 +16,22 @@ from kfops.domain.canary_facts import (
     Unknown,
 )
 from kfops.domain.environment import EnvironmentKey
-from kfops.domain.facts import DeployFacts, Refusal, RunFacts, load
+from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.operation import EffectState
 from kfops.domain.operation import Signal as Asked
 from kfops.domain.pull_request import Merged, MergeRefused
 from kfops.domain.rollout import Counting, Need, Rollout
 from kfops.ports.errors import Refused, Unavailable
-from kfops.ports.serving import ModelSource, Served, Wish
+from kfops.ports.serving import ABSENT, ModelSource, Served, Wish
 from kfops.rules import gate
 from kfops.rules import rollout as machine
 from kfops.rules.gate import Reject
-from kfops.workflow.checking import ask_candidate, replayed
+from kfops.workflow.checking import ask_candidate
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import live, rules
+from kfops.workflow.golden import golden
 from kfops.workflow.holding import take
+from kfops.workflow.shadow import replayed
 
 BEFORE = timedelta(minutes=10)
 
@@ -44,14 +45,17 @@ class Rolled:
 
 
 def step(context: Context, facts: DeployFacts) -> Rolled:
-    """The wish is applied before looking (after a crash the backend may lag) and again when it changed."""
+    """The wish is applied where the backend does not show it (after a crash it may lag), and when it changed."""
     if facts.rollout is None:
         raise ValueError("a rollout step without a rollout")
     _keep_lock(context, facts)
     place = EnvironmentKey(context.operation.subject.repository_id, facts.model, facts.environment)
-    apply(context, place, facts, facts.rollout)
+    served = context.ports.serving.observe(place)
+    if not _is_as_wished(served, facts, facts.rollout):
+        apply(context, place, facts, facts.rollout)
+        served = context.ports.serving.observe(place)
     signals = context.ports.ledger.signals(context.operation.id)
-    seen = _observe(context, place, facts, facts.rollout, signals[facts.signals_read :])
+    seen = _observe(context, place, facts, facts.rollout, served, signals[facts.signals_read :])
 
     advanced = machine.advance(facts.rollout, seen, context.ports.clock.now())
 
@@ -73,6 +77,19 @@ def apply(context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: 
         context.ports.serving.apply(place, Wish(stable=champion))
 
 
+def _is_as_wished(served: Served, facts: DeployFacts, rollout: Rollout) -> bool:
+    """Whatever is not plainly so is applied: that changes nothing where it was so."""
+    wished = machine.wish(rollout)
+    if wished.promote_candidate:
+        return served.stable.digest == facts.model_digest and served.candidate == ABSENT == served.incoming
+    if served.stable.digest != (facts.champion_digest or None) or served.candidate_weight != wished.weight:
+        return False
+    if not wished.candidate_present:
+        return served.candidate == ABSENT
+    is_there = served.candidate.digest == facts.model_digest
+    return is_there or (served.candidate.readiness is Readiness.STARTING and served.candidate.digest is None)
+
+
 def _source(context: Context, facts: DeployFacts, digest: str, version: str) -> ModelSource | None:
     if not digest:
         return None
@@ -83,10 +100,14 @@ def _source(context: Context, facts: DeployFacts, digest: str, version: str) -> 
 
 
 def _observe(
-    context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: Rollout, signals: tuple[Asked, ...]
+    context: Context,
+    place: EnvironmentKey,
+    facts: DeployFacts,
+    rollout: Rollout,
+    served: Served,
+    signals: tuple[Asked, ...],
 ) -> Observation:
     needs, traffic = machine.needs(rollout), context.ports.traffic
-    served = context.ports.serving.observe(place)
     counting = machine.counting(rollout)
     return Observation(
         readiness=served.candidate.readiness,
@@ -95,9 +116,9 @@ def _observe(
         and served.candidate.readiness is Readiness.ABSENT,
         standstill=traffic.standstill(place) if Need.STANDSTILL in needs else None,
         champion_before=_before(context, place) if Need.CHAMPION_BEFORE in needs else None,
-        check=ask_candidate(context, place, rollout) if Need.CHECK in needs else None,
-        golden=_golden(context, facts) if Need.GOLDEN in needs else None,
-        replay=replayed(context, place, rollout) if Need.REPLAY in needs else None,
+        check=ask_candidate(context, place, facts, rollout) if Need.CHECK in needs else None,
+        golden=golden(context, place, facts, rollout) if Need.GOLDEN in needs else None,
+        replay=replayed(context, place, facts, rollout) if Need.REPLAY in needs else None,
         counts=traffic.counts(place, counting) if Need.COUNTS in needs and counting else None,
         signals=_signals(context, signals, rollout),
         superseded_by=_pushed(context),
@@ -116,25 +137,6 @@ def _signals(context: Context, signals: tuple[Asked, ...], rollout: Rollout) -> 
 def _before(context: Context, place: EnvironmentKey) -> ArmCounts | Unknown:
     counted = context.ports.traffic.counts(place, Counting(context.now - BEFORE, None, None, None))
     return counted.champion if isinstance(counted, Counts) else counted
-
-
-def _golden(context: Context, facts: DeployFacts) -> GoldenResult | Unknown:
-    """The run's evidence: both were scored on the same held-out rows, raw, and held against the gates."""
-    records = context.ports.ledger.runs(context.operation.subject.repository_id)
-    record = next((one for one in records if one.operation_id == facts.run_operation_id), None)
-    if record is None:
-        return Unknown("the run's evidence is not in the ledger")
-    evidence = load(RunFacts, record.evidence)
-    broken = [one.text for one in evidence.gates if one.holds is False and "gates" not in facts.forced]
-    row = evidence.comparison.rows[0] if evidence.comparison and evidence.comparison.rows else None
-    return GoldenResult(
-        is_worse=bool(broken),
-        rows=evidence.comparison.heldout_rows if evidence.comparison else 0,
-        metric=row.name if row else "",
-        candidate=row.challenger if row else None,
-        champion=row.champion if row else None,
-        message="; ".join(broken),
-    )
 
 
 def _pushed(context: Context) -> str | None:

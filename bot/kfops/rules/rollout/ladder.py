@@ -90,9 +90,15 @@ def _or_give_up(rollout: Rollout, now: datetime, reason: Reason, what: str) -> R
 
 def _golden_sentence(result: GoldenResult) -> str:
     if result.rows == 0:
-        return f"No golden set: {result.message or 'the run kept no held-out rows'}."
+        return _ended(f"No golden set: {result.message or 'the run kept no held-out rows'}")
+    if result.candidate is None and result.is_worse:
+        return _ended(result.message)
     word = "worse" if result.is_worse else "not worse"
     candidate = "" if result.candidate is None else f" {result.candidate:.4g}"
     champion = "" if result.champion is None else f" against {result.champion:.4g}"
     told = f"On {result.rows} held-out rows the candidate is {word}: {result.metric}{candidate}{champion}."
-    return f"{told} {result.message}".strip()
+    return f"{told} {_ended(result.message)}".strip()
+
+
+def _ended(sentence: str) -> str:
+    return f"{sentence}." if sentence and sentence[-1] not in ".!?" else sentence
