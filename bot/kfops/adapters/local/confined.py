@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Self
 
@@ -71,6 +72,23 @@ class Confined:
             pass
         self._end()
         return Ended(code, self._content(), self._tail())
+
+    def finish_unless(
+        self, too_much: Callable[[], str], timeout_s: float, *, every_s: float
+    ) -> tuple[Ended, str]:
+        """Wait for its end, looking meanwhile whether it did too much; that ends it at once, with that sentence."""
+        stopped = ""
+        with contextlib.suppress(OSError):
+            self._process.stdin.close() if self._process.stdin else None
+        deadline = time.monotonic() + timeout_s
+        while not stopped and time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(every_s)
+                break
+            stopped = too_much()
+        code = self._process.poll()
+        self._end()
+        return Ended(code, self._content(), self._tail()), stopped or too_much()
 
     def _end(self) -> None:
         # The group too: without a sandbox, what it started may still be there.

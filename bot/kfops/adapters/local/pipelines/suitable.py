@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from kfops.adapters.local.environments.installed import why_missing
 from kfops.domain.package import PackageContent, StepKind
 
 
@@ -32,18 +32,10 @@ def unsuitable(content: PackageContent) -> Iterator[str]:
                 )
 
 
-def _missing(package: str) -> str | None:
-    """Why pip would have to fetch it; None when what is installed satisfies it."""
+def _missing(package: str) -> str:
+    """Why pip would have to fetch it; empty when what is installed satisfies it."""
     try:
         wanted = Requirement(package)
     except InvalidRequirement:
         return "it is not a plain requirement"
-    if wanted.marker is not None and not wanted.marker.evaluate():
-        return None
-    if wanted.url:
-        return "it is an address"
-    try:
-        found = version(wanted.name)
-    except PackageNotFoundError:
-        return "it is not installed"
-    return None if wanted.specifier.contains(found, prereleases=True) else f"version {found} is installed"
+    return why_missing(wanted)

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from kfops.adapters.local.disk import too_much
 from kfops.adapters.local.pipelines.failing import failure_of
 from kfops.adapters.local.pipelines.following import Following
 from kfops.adapters.local.pipelines.run_folder import RunFolder, as_json, write_whole
@@ -33,7 +34,6 @@ _WRITE_EVERY_S = 1.0
 _GRACE_S = 2.0
 _LARGEST_LOG = 16 << 20
 _LONGEST_LINE = 1 << 16
-_MOST_FILES = 200_000
 
 
 class Supervisor:
@@ -104,9 +104,9 @@ class Supervisor:
                 )
             if elapsed - measured > _MEASURE_EVERY_S:
                 measured = elapsed
-                too_much = _too_much(self._folder.work, self._order["disk_bytes"])
-                if too_much:
-                    return Failure(FailureKind.OUT_OF_SPACE, too_much, step=self._step())
+                written = too_much(self._folder.work, self._order["disk_bytes"], whose="the run")
+                if written:
+                    return Failure(FailureKind.OUT_OF_SPACE, written, step=self._step())
             self._tell()
 
     def _conclude(self, exit_code: int, why: Failure | RunState | None) -> None:
@@ -187,20 +187,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_S)
-
-
-def _too_much(folder: Path, disk_bytes: int) -> str:
-    used = files = 0
-    for here, _, names in os.walk(folder):
-        for name in names:
-            files += 1
-            with contextlib.suppress(OSError):
-                used += (Path(here) / name).lstat().st_blocks * 512
-        if used > disk_bytes:
-            return f"the run wrote more than the {disk_bytes / (1 << 30):g} GiB that it may"
-        if files > _MOST_FILES:
-            return f"the run wrote more than {_MOST_FILES} files"
-    return ""
 
 
 def main(path: str) -> int:
