@@ -26,7 +26,6 @@ from kfops.rules.replies.answers import (
     ServedLine,
     StatusView,
     help_body,
-    mistake_body,
     plan_body,
     status_body,
 )
@@ -190,7 +189,6 @@ def test_r15_hostile_text_in_answers_is_neutralised(text: str) -> None:
         status_body(StatusView(START, (line,), (ServedLine(text, text, text, text),), (), (line,))),
         plan_body(PlanView(text, text, (text,))),
         plan_body(PlanView(text, text, refusal=Refusal(text, text, text, text, text, text))),
-        mistake_body(text, text, text),
     )
     for body in bodies:
         is_harmless(body, own_marker=False)

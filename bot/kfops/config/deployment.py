@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from kfops.config.fields import Cpu, DnsLabel, Duration, Identifier, Memory, Percent, PositiveDuration, refuse
 from kfops.config.section import Section
 
-Required = Literal["staging", "approval", "checks", "up-to-date"]
+Required = Literal["staging", "approval", "approval-by-another", "checks", "up-to-date"]
 
 
 class Replicas(Section):
@@ -114,8 +114,8 @@ class Environment(Section):
     namespace: DnsLabel
     """The Kubernetes namespace; on one machine, the environment's name there."""
     requires: tuple[Required, ...] | None = None
-    """What must hold before anything is deployed here. Left out: nothing for `staging`; everything for `production`;
-    approval, checks and up-to-date for others."""
+    """What must hold before anything is deployed here. `approval-by-another`: by somebody else than the one who asks, too.
+    Left out: nothing for `staging`; staging, approval, checks and up-to-date for `production`; the last three for others."""
     merge: Literal["squash", "merge", "rebase", "none"] | None = None
     """How the pull request is merged after its promotion. Left out: `squash` for `production`, `none` for others."""
 

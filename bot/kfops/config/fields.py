@@ -101,6 +101,10 @@ _registry_name, _registry_schema = _text(
 ImageRepository = Annotated[str, _registry_name, _registry_schema]
 _team_name, _team_schema = _text(_TEAM, "a team's slug, such as ml-leads or acme/ml-leads")
 Team = Annotated[str, _team_name, _team_schema]
+_app_login, _app_schema = _text(
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,60}\[bot\]", re.ASCII), "an app's login, such as renovate[bot]"
+)
+AppLogin = Annotated[str, _app_login, _app_schema]
 _PATTERN = re.compile(r"(?:\*|[A-Za-z0-9][A-Za-z0-9-]{0,38})/(?:\*|[A-Za-z0-9._-]{1,100})", re.ASCII)
 _pattern_name, _pattern_schema = _text(
     _PATTERN, "a repository as owner/name, or owner/* for all of an owner's"

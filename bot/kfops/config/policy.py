@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 from kfops.config.deployment import Required
 from kfops.config.errors import ConfigError, ConfigProblem, dotted
 from kfops.config.fields import (
+    AppLogin,
     DnsLabel,
     Duration,
     Identifier,
@@ -99,6 +100,8 @@ class Policy(Section):
     permissions: Permissions = Permissions()
     limits: Limits = Limits()
     freezes: tuple[Freeze, ...] = ()
+    apps: tuple[AppLogin, ...] = ()
+    """Apps that may give commands, by login: `renovate[bot]`. All others are refused; the role is needed all the same."""
 
 
 OPEN_POLICY = Policy(version=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
-from typing import get_args
 
 from kfops.command.catalog import DEFAULT_PERMISSIONS
 from kfops.config import deployment
@@ -69,5 +68,6 @@ def _requires(name: str, *, has_staging: bool) -> tuple[Required, ...]:
     """Silence is no permission: only staging is open by default."""
     if name == STAGING:
         return ()
-    whole: tuple[Required, ...] = get_args(Required)
-    return tuple(one for one in whole if one != "staging" or (name == PRODUCTION and has_staging))
+    if name == PRODUCTION and has_staging:
+        return ("staging", "approval", "checks", "up-to-date")
+    return ("approval", "checks", "up-to-date")

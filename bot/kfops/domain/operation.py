@@ -67,7 +67,7 @@ class Subject:
     base_ref: str | None = None
     head_repository_id: int | None = None
     is_late: bool = False
-    is_recovered: bool = False  # found again after a lost webhook (R3)
+    is_recovered: bool = False  # found more than 15 minutes after it was written (R3)
 
 
 class EffectState(StrEnum):

@@ -19,7 +19,6 @@ class ReasonCode(StrEnum):
     TOO_LATE = "too_late"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NO_ROLLOUT = "no_rollout"
-    NEEDS_REASON = "needs_reason"
     NOT_OVERRIDABLE = "not_overridable"
     BAD_PARAMETER = "bad_parameter"
     # the pull request
@@ -38,6 +37,7 @@ class ReasonCode(StrEnum):
     CONFIG_INVALID = "config_invalid"
     RULES_INVALID = "rules_invalid"
     RULES_NOT_ADOPTED = "rules_not_adopted"
+    RULES_CHANGED = "rules_changed"
     POLICY = "policy"
     ENVIRONMENT_UNKNOWN = "environment_unknown"
     # the model
@@ -78,7 +78,6 @@ MEANING: dict[ReasonCode, str] = {
     ReasonCode.TOO_LATE: "the command was found too long after it was written to be carried out",
     ReasonCode.NOTHING_TO_CANCEL: "nothing of that kind is under way here",
     ReasonCode.NO_ROLLOUT: "no rollout is under way here",
-    ReasonCode.NEEDS_REASON: "this needs --reason",
     ReasonCode.NOT_OVERRIDABLE: "--set names a parameter that kfops.yaml does not list under overridable",
     ReasonCode.BAD_PARAMETER: "a parameter does not exist or has the wrong type",
     ReasonCode.CLOSED: "the pull request is closed",
@@ -95,6 +94,7 @@ MEANING: dict[ReasonCode, str] = {
     ReasonCode.CONFIG_INVALID: "kfops.yaml at this commit has errors",
     ReasonCode.RULES_INVALID: "kfops.yaml on the default branch has errors",
     ReasonCode.RULES_NOT_ADOPTED: "there is no kfops.yaml on the default branch yet",
+    ReasonCode.RULES_CHANGED: "kfops.yaml on the default branch changed while the deployment was under way",
     ReasonCode.POLICY: "the server's policy does not allow it",
     ReasonCode.ENVIRONMENT_UNKNOWN: "kfops.yaml names no such environment",
     ReasonCode.NO_RUN: "no run of this very commit has succeeded",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
 
 from kfops.command import catalog
 from kfops.command.model import (
@@ -11,32 +10,32 @@ from kfops.command.model import (
     CanaryControl,
     Cancel,
     Command,
-    Deploy,
     Help,
     Lock,
     OkToTest,
     Plan,
     Problem,
-    StagingDeploy,
     Status,
     Unlock,
 )
-from kfops.command.serialise import from_json, to_json
+from kfops.command.serialise import from_json
 from kfops.domain.canary_facts import SignalKind
 from kfops.domain.environment import EnvironmentKey
 from kfops.domain.facts import AnswerFacts, DeployFacts, Refusal, load
-from kfops.domain.operation import ROLLOUTS, RUNS, Kind, Operation, Outcome, Signal
+from kfops.domain.operation import Operation, Outcome, Signal
 from kfops.domain.record import Lock as LockRow
 from kfops.rules import gate
-from kfops.rules.gate import Proceed, Reject
+from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.rules.replies import answers
-from kfops.workflow import deploy
+from kfops.rules.replies.view import without_secrets
 from kfops.workflow.context import Context, End, Step
-from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules
+from kfops.workflow.deciding import cancelable, decision_on, held, rollouts
+from kfops.workflow.gathering import RulesRead, asker, needed, refusal, rules
 from kfops.workflow.holding import key_of
+from kfops.workflow.judging import environment_name
+from kfops.workflow.planning import planned_view
 
-STOPPABLE = RUNS | ROLLOUTS | {Kind.ROLLBACK}
 SIGNALS = {
     CanaryAction.PAUSE: SignalKind.PAUSE,
     CanaryAction.RESUME: SignalKind.RESUME,
@@ -48,13 +47,12 @@ SIGNALS = {
 def decide(context: Context, facts: AnswerFacts) -> Step:
     command = from_json(context.operation.subject.command)
     if isinstance(command, Problem):
-        why = Refusal(ReasonCode.MISTYPED.value, command.message, command.text, fix=command.hint)
+        why = Refusal(ReasonCode.MISTYPED.value, command.message, fix=command.hint, detail=command.pointed())
         return _refused(facts, why)
     read = rules(context)
     if isinstance(read, Refusal):
         return _refused(facts, read)
-    who, need = asker(context, needed(read.rules, catalog.keys_needed(command)))
-    allowed = gate.steer(who, need, f"/{context.operation.kind.value}")
+    allowed = decision_on(context, read, command)
     if isinstance(allowed, Reject):
         return _refused(facts, refusal(allowed))
     result = _answer(context, read, command)
@@ -64,13 +62,15 @@ def decide(context: Context, facts: AnswerFacts) -> Step:
 
 
 def _answer(context: Context, read: RulesRead, command: Command) -> str | Refusal:
+    """Bodies are Markdown, so secrets are masked before they are made (R15)."""
     match command:
         case Help():
             return _help(context, read)
         case Status():
             return _status(context, read)
         case Plan(command=planned):
-            return _plan(context, read, planned)
+            view = planned_view(context, read, planned)
+            return answers.plan_body(without_secrets(view, context.options.secrets))
         case Cancel(operation=number):
             return _cancel(context, number)
         case CanaryControl(action=action):
@@ -90,15 +90,20 @@ def _refused(facts: AnswerFacts, why: Refusal) -> End:
 
 
 def _help(context: Context, read: RulesRead) -> str:
+    """Asked once for all: the person's role, and their teams among those that any command names."""
+    entries = [
+        (entry, (*needed(read.rules, keys), *gate.floor(entry.kind)))
+        for entry in catalog.ENTRIES
+        for keys in [(entry.permission_key,) if entry.permission_key else ()]
+    ]
+    who = asker(context, tuple(one for _, need in entries for one in need))
     lines = []
-    for entry in catalog.ENTRIES:
-        keys = (entry.permission_key,) if entry.permission_key else ()
-        who, need = asker(context, needed(read.rules, keys))
-        decision = gate.steer(who, need, f"/{entry.name}")
+    for entry, need in entries:
+        decision = gate.read(who, need, f"/{entry.name}")
         why_not = decision.sentence if isinstance(decision, Reject) else ""
-        may = f"{need.permission.name.lower()}" if not need.teams else ", ".join(need.teams)
+        may = " and ".join(dict.fromkeys(map(str, need))) or "whoever may read"
         lines.append(answers.HelpLine(entry.usage, entry.summary, why_not, may))
-    return answers.help_body(lines)
+    return answers.help_body(without_secrets(tuple(lines), context.options.secrets))
 
 
 def _status(context: Context, read: RulesRead) -> str:
@@ -118,21 +123,20 @@ def _status(context: Context, read: RulesRead) -> str:
                 record.since if record else None,
             )
         )
-        lock = ledger.held(key_of(subject.repository_id, environment.name), context.now)
+        lock = held(context, environment.name)
         if lock:
-            locks.append(lock)
+            locks.append(replace(lock, key=environment.name))
     under_way = [
         _line(one) for one in ledger.open_operations(subject.repository_id) if one.id != context.operation.id
     ]
-    return answers.status_body(
-        answers.StatusView(
-            context.now,
-            tuple(one for one in under_way if one.phase != "accepted"),
-            tuple(served),
-            tuple(locks),
-            tuple(one for one in under_way if one.phase == "accepted"),
-        )
+    view = answers.StatusView(
+        context.now,
+        tuple(one for one in under_way if one.phase != "accepted"),
+        tuple(served),
+        tuple(locks),
+        tuple(one for one in under_way if one.phase == "accepted"),
     )
+    return answers.status_body(without_secrets(view, context.options.secrets))
 
 
 def _line(operation: Operation) -> answers.OperationLine:
@@ -147,67 +151,43 @@ def _line(operation: Operation) -> answers.OperationLine:
     )
 
 
-def _plan(context: Context, read: RulesRead, planned: Command) -> str:
-    """What it would do now, and which gate would refuse it. Nothing is done."""
-    pretended = replace(
-        context.operation,
-        kind=planned.kind,
-        subject=replace(context.operation.subject, command=to_json(planned)),
-    )
-    pretending = replace(context, operation=pretended)
-    name = f"/{planned.kind.value}"
-    if isinstance(planned, Deploy | StagingDeploy):
-        what, state, _, who, need = deploy.judged(pretending, read)
-        decision = gate.deploy(state, who, need, what, name)
-    else:
-        who, need = asker(pretending, needed(read.rules, catalog.keys_needed(planned)))
-        if planned.kind in RUNS:
-            decision = gate.run(live(pretending, read.repository), who, need, name)
-        else:
-            decision = gate.steer(who, need, name)
-    summary = catalog.entry_of(planned).summary
-    match decision:
-        case Proceed():
-            view = answers.PlanView(name, "it would go ahead.", (summary,))
-        case Reject():
-            view = answers.PlanView(name, "it would be refused.", refusal=refusal(decision))
-        case _:
-            assert_never(decision)
-    return answers.plan_body(view)
-
-
-def _cancel(context: Context, number: int | None) -> str | Refusal:
+def _cancel(context: Context, number: int | None) -> str:
+    """Asking twice is asking once: the first name and time stay."""
     subject, ledger = context.operation.subject, context.ports.ledger
-    under_way = ledger.open_operations(subject.repository_id, subject.pull_request, STOPPABLE)
-    chosen = [one for one in under_way if number in {None, one.id}]
-    if not chosen:
-        return Refusal(
-            ReasonCode.NOTHING_TO_CANCEL.value, "Nothing of that kind is under way here.", fix="`/status`"
-        )
-    for one in chosen:
+    found = cancelable(context, number)
+    for one in found.stoppable:
         ledger.request_cancel(one.id, subject.author.login, context.now)
-    return answers.cancel_body([_line(one) for one in chosen])
+    lines = tuple(_line(one) for one in found.stoppable)
+    return answers.cancel_body(*without_secrets((lines, found.too_late), context.options.secrets))
 
 
 def _canary(context: Context, action: CanaryAction) -> str | Refusal:
-    subject, ledger = context.operation.subject, context.ports.ledger
-    under_way = _rollouts(context)
-    if not under_way:
+    target = rollouts(context)[:1]
+    if action is not CanaryAction.STATUS:
+        _signal(context, target[0], SIGNALS[action])
+        return answers.canary_body(SIGNALS[action], target[0].id, environment_name(target[0]))
+    if not target:
         return Refusal(ReasonCode.NO_ROLLOUT.value, "No rollout is under way here.", fix="`/deploy`")
-    target = under_way[0]
-    if action is CanaryAction.STATUS:
-        facts = load(DeployFacts, target.facts)
-        if facts.rollout is None:
-            return Refusal(ReasonCode.NO_ROLLOUT.value, "The rollout has not begun yet.", fix="`/status`")
-        return answers.canary_status_body(target.id, facts.environment, facts.rollout)
-    ledger.signal(target.id, Signal(SIGNALS[action], subject.author.login, "", context.now))
-    return answers.canary_body(SIGNALS[action], target.id, deploy.environment_name(target))
+    facts = load(DeployFacts, target[0].facts)
+    if facts.rollout is None:
+        return Refusal(ReasonCode.NO_ROLLOUT.value, "The rollout has not begun yet.", fix="`/status`")
+    rollout = without_secrets(facts.rollout, context.options.secrets)
+    return answers.canary_status_body(target[0].id, facts.environment, rollout)
 
 
-def _rollouts(context: Context) -> list[Operation]:
-    subject = context.operation.subject
-    found = context.ports.ledger.open_operations(subject.repository_id, subject.pull_request, ROLLOUTS)
-    return [one for one in found if one.facts and one.outcome is None]
+def _signal(context: Context, target: Operation, kind: SignalKind) -> None:
+    """Once, even when a crash comes in between: this operation's signal bears its moment."""
+    subject, ledger = context.operation.subject, context.ports.ledger
+    signal = Signal(kind, subject.author.login, "", context.operation.created_at)
+
+    def send() -> str:
+        ledger.signal(target.id, signal)
+        return str(target.id)
+
+    def find() -> str | None:
+        return str(target.id) if signal in ledger.signals(target.id) else None
+
+    context.effect("signal", send, find)
 
 
 def _lock(context: Context, command: Lock) -> str | Refusal:
@@ -220,38 +200,23 @@ def _lock(context: Context, command: Lock) -> str | Refusal:
         context.now + command.for_ if command.for_ else None,
         None,
     )
-    held = context.ports.ledger.acquire(wanted)
-    if held.holder != wanted.holder:
-        return Refusal(ReasonCode.LOCKED.value, f"{held.holder} holds this environment.", held.reason)
-    return answers.lock_body(command.environment, held.reason, held.until)
+    got = context.ports.ledger.acquire(wanted)
+    if got.holder != wanted.holder:
+        return Refusal(ReasonCode.LOCKED.value, f"{got.holder} holds this environment.", got.reason)
+    reason = without_secrets(got.reason, context.options.secrets)
+    return answers.lock_body(command.environment, reason, got.until)
 
 
-def _unlock(context: Context, environment: str) -> str | Refusal:
-    subject, ledger = context.operation.subject, context.ports.ledger
-    key = key_of(subject.repository_id, environment)
-    held = ledger.held(key, context.now)
-    if held is None:
-        return answers.unlock_body(environment)
-    if held.operation_id is not None:
-        return Refusal(
-            ReasonCode.LOCKED.value,
-            f"Operation {held.operation_id} holds this environment while it is under way.",
-            fix=f"`/cancel {held.operation_id}`",
-        )
-    ledger.release(key, held.holder)
-    return answers.unlock_body(environment, held)
-
-
-def _ok_to_test(context: Context, sha: str) -> str | Refusal:
+def _unlock(context: Context, environment: str) -> str:
     subject = context.operation.subject
-    if sha != subject.head_sha:
-        return Refusal(
-            ReasonCode.SHA_MISMATCH.value,
-            "This is not the head of this pull request.",
-            sha,
-            subject.head_sha or "",
-            f"`/ok-to-test {subject.head_sha}`",
-        )
+    lock = held(context, environment)
+    if lock is not None:
+        context.ports.ledger.release(key_of(subject.repository_id, environment), lock.holder)
+    return answers.unlock_body(environment, without_secrets(lock, context.options.secrets))
+
+
+def _ok_to_test(context: Context, sha: str) -> str:
+    subject = context.operation.subject
     context.ports.ledger.allow_fork(
         subject.repository_id, subject.pull_request, sha, subject.author.login, context.now
     )

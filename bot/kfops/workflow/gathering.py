@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from kfops.command.catalog import PermissionKey
 from kfops.config.errors import ConfigError
 from kfops.config.load import rules_of
 from kfops.config.meaning import Rules
+from kfops.config.policy import grant_of
 from kfops.config.tighten import tighten
 from kfops.config.who import Who
 from kfops.domain.facts import Refusal
-from kfops.domain.pull_request import Permission, Repository
-from kfops.ports.errors import Unavailable
-from kfops.rules.gate import Asker, Live, Needed, Reject
+from kfops.domain.pull_request import Permission, PullRequest, Repository
+from kfops.ports.errors import Refused, Unavailable
+from kfops.rules.gate import Asker, Live, Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context
 
 CONFIG = "kfops.yaml"
-STALE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class RulesRead:
-    """The rules in force, and the default branch's file that they come from."""
+    """The rules in force, and the file that they come from: the default branch's, or that of the policy's branch."""
 
     rules: Rules
     repository: Repository
     content: bytes | None
+    branch: str
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.content or b"").hexdigest()
 
 
 def rules(context: Context) -> RulesRead | Refusal:
     """R10: from the default branch, resolved by the forge, then tightened by the operator's policy."""
     subject = context.operation.subject
     repository = context.ports.forge.repository(subject.repository_id)
-    content = context.ports.forge.file(subject.repository_id, CONFIG, repository.default_branch)
+    content = context.ports.forge.file(subject.repository_id, CONFIG, _branch(context, repository))
     kept = _kept(context)
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(content or b"")
@@ -57,15 +61,21 @@ def _kept(context: Context) -> Path:
     return context.options.data_dir / "scratch" / str(context.operation.id) / CONFIG
 
 
+def _branch(context: Context, repository: Repository) -> str:
+    """Where the rules come from: never where a pull request points, and elsewhere only if the operator says so."""
+    grant = grant_of(context.options.policy, repository.full_name)
+    return (grant.rules_branch if grant else None) or repository.default_branch
+
+
 def _meant(context: Context, repository: Repository, content: bytes | None) -> RulesRead | Refusal:
-    name = repository.full_name.rsplit("/", 1)[-1]
+    name, branch = repository.full_name.rsplit("/", 1)[-1], _branch(context, repository)
     try:
         meant = rules_of(content, repository_name=name)
     except ConfigError as error:
         return Refusal(
             ReasonCode.RULES_INVALID.value,
-            f"`{CONFIG}` on `{repository.default_branch}` has errors.",
-            fix=f"Mend it on `{repository.default_branch}`.",
+            f"`{CONFIG}` on `{branch}` has errors.",
+            fix=f"Mend it on `{branch}`.",
             detail=str(error),
         )
     tightened = tighten(meant, context.options.policy, repository.full_name)
@@ -76,15 +86,20 @@ def _meant(context: Context, repository: Repository, content: bytes | None) -> R
             fix="Ask the operator of Kfops.",
             detail="\n".join(str(one) for one in tightened),
         )
-    return RulesRead(tightened, repository, content)
+    return RulesRead(tightened, repository, content, branch)
 
 
 def live(
-    context: Context, repository: Repository, *, said_sha: str | None = None, reread: bool = False
+    context: Context,
+    read: RulesRead,
+    *,
+    said_sha: str | None = None,
+    reread: bool = False,
+    pull: PullRequest | None = None,
 ) -> Live:
     """The pull request as it stands now. `reread`: the comment too, before what cannot be undone (R5)."""
     subject, forge = context.operation.subject, context.ports.forge
-    pull = forge.pull_request(subject.repository_id, subject.pull_request)
+    pull = pull or forge.pull_request(subject.repository_id, subject.pull_request)
     unchanged = True
     if reread:
         comment = forge.comment(subject.repository_id, subject.comment_id)
@@ -94,11 +109,11 @@ def live(
     return Live(
         pull_request=pull,
         repository_id=subject.repository_id,
-        default_branch=repository.default_branch,
+        rules_branch=read.branch,
         pinned_sha=subject.head_sha,
         comment_is_unchanged=unchanged,
         is_late=subject.is_late,
-        is_recovered_late=subject.is_recovered and context.now - subject.received_at > STALE,
+        is_stale=subject.is_recovered,
         said_sha=said_sha,
         fork_allowed=context.ports.ledger.fork_allowed(
             subject.repository_id, subject.pull_request, pull.head_sha
@@ -106,22 +121,23 @@ def live(
     )
 
 
-def asker(context: Context, entries: tuple[Who, ...]) -> tuple[Asker, Needed]:
-    """R6: asked live. All entries must hold, so the strictest role and all teams that are asked for count."""
+def asker(context: Context, needed: tuple[Who, ...]) -> Asker:
+    """R6: asked live. What cannot be had is unknown, and an unknown allows nothing."""
     subject, forge = context.operation.subject, context.ports.forge
-    role = max((entry.permission for entry in entries), default=Permission.READ)
-    wanted = tuple(team for entry in entries for team in entry.teams)
+    wanted = tuple(dict.fromkeys(team for entry in needed for team in entry.teams))
+    is_trusted = subject.author.login in context.options.policy.apps
     try:
         permission = forge.permission(subject.repository_id, subject.author)
         teams = frozenset(
             team for team in wanted if forge.in_team(subject.repository_id, team, subject.author)
         )
-    except Unavailable:
-        permission, teams = Permission.UNKNOWN, frozenset()
-    return Asker(subject.author, permission, teams), Needed(role, wanted)
+    except (Unavailable, Refused):
+        return Asker(subject.author, Permission.UNKNOWN, None, is_trusted)
+    return Asker(subject.author, permission, teams, is_trusted)
 
 
 def needed(meant: Rules, keys: tuple[PermissionKey, ...]) -> tuple[Who, ...]:
+    """Everything that the author must satisfy: the repository's entry and the operator's, of every key."""
     return tuple(entry for key in keys for entry in meant.permissions[key])
 
 

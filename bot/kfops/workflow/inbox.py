@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from kfops.command.model import Command, Deploy, Problem, Rollback, StagingDeploy
@@ -15,6 +15,8 @@ from kfops.domain.operation import RUNS, Subject
 from kfops.domain.pull_request import Head
 from kfops.ports.ledger import Arrival, NewOperation
 
+STALE = timedelta(minutes=15)
+
 
 def arrival_of(
     event: Event | None,
@@ -23,7 +25,6 @@ def arrival_of(
     delivery_id: str,
     body_digest: str,
     now: datetime,
-    is_recovered: bool = False,
 ) -> Arrival:
     """`event` None: a delivery that means nothing to the bot; it is stored all the same."""
     if event is None:
@@ -33,7 +34,7 @@ def arrival_of(
     pokes, pull_request = True, None
     match event:
         case Commented():
-            operations, pokes, pull_request = _operations(event, now, is_recovered), False, event.pull_request
+            operations, pokes, pull_request = _operations(event, now), False, event.pull_request
         case PullRequestChanged():
             head, pull_request = event.head(now), event.number
         case Poked():
@@ -57,7 +58,7 @@ def arrival_of(
     )
 
 
-def _operations(event: Commented, now: datetime, is_recovered: bool) -> tuple[NewOperation, ...]:
+def _operations(event: Commented, now: datetime) -> tuple[NewOperation, ...]:
     comment = event.comment
     found = []
     for index, command in enumerate(parse(comment.body)):
@@ -70,7 +71,8 @@ def _operations(event: Commented, now: datetime, is_recovered: bool) -> tuple[Ne
             author=comment.author,
             body_hash=hashlib.sha256(comment.body.encode()).hexdigest(),
             received_at=now,
-            is_recovered=is_recovered,
+            # Whoever brings it: a delivery that the forge sends again carries the comment's own time.
+            is_recovered=now - comment.created_at > STALE,
         )
         found.append(NewOperation(subject, command.kind, serial_key(subject, command)))
     return tuple(found)

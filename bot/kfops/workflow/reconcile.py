@@ -23,6 +23,7 @@ from kfops.ports.ledger import Fenced, Saved
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow import answer, closing, deploy, rollback, run
 from kfops.workflow.context import Context, End, Facts, Next, Options, Ports, Step
+from kfops.workflow.judging import environment_name
 from kfops.workflow.telling import is_time, react, state_of, tell
 
 LEASE = timedelta(seconds=30)
@@ -130,7 +131,7 @@ def facts_of(operation: Operation) -> Facts:
 
 def _environment(operation: Operation) -> str:
     named = operation.subject.command.get("environment")
-    return str(named) if named else deploy.environment_name(operation)
+    return str(named) if named else environment_name(operation)
 
 
 def _first(context: Context, facts: Facts) -> Step:

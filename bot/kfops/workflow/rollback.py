@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kfops.command.catalog import keys_needed
@@ -16,13 +16,14 @@ from kfops.domain.operation import ROLLOUTS, Outcome, Signal
 from kfops.domain.record import RevisionRecord
 from kfops.ports.errors import Refused
 from kfops.ports.serving import ModelSource, Wish
-from kfops.rules import gate
-from kfops.rules.gate import Reject
+from kfops.rules import gate, revisions
+from kfops.rules.gate import Decision, Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context, End, Next, Step
-from kfops.workflow.deploy import environment_name, set_aliases
-from kfops.workflow.gathering import asker, needed, refusal, rules
+from kfops.workflow.deploy import set_aliases
+from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules
 from kfops.workflow.holding import holder, key_of, take
+from kfops.workflow.judging import environment_name
 
 TICK = timedelta(seconds=0.5)
 
@@ -33,28 +34,43 @@ def decide(context: Context, facts: DeployFacts) -> Step:
     return PHASES[context.operation.phase](context, facts)
 
 
+@dataclass(frozen=True)
+class Judged:
+    decision: Decision
+    target: RevisionRecord | None
+
+
+def judged(context: Context, read: RulesRead) -> Judged:
+    """For the gate, and for `/plan`."""
+    subject, ledger, command = context.operation.subject, context.ports.ledger, _command(context)
+    known = ledger.revisions(subject.repository_id, command.environment)
+    target = revisions.target(known, command.to)
+    lock = ledger.held(key_of(subject.repository_id, command.environment), context.now)
+    need = needed(read.rules, keys_needed(command))
+    decision = gate.rollback(
+        live(context, read, reread=True),
+        asker(context, need),
+        need,
+        lock if lock and lock.operation_id is None else None,  # what a rollout holds, it is made to let go
+        holder(context.operation),
+        target=target,
+        wanted=command.to or "",
+        recorded=revisions.named(known),
+    )
+    return Judged(decision, target)
+
+
 def _gate(context: Context, facts: DeployFacts) -> Step:
     read = rules(context)
     if isinstance(read, Refusal):
         return End(Outcome.REFUSED, ReasonCode(read.code), replace(facts, refusal=read))
-    subject, ledger, command = context.operation.subject, context.ports.ledger, _command(context)
-    target = _target(ledger.revisions(subject.repository_id, command.environment), command.to)
-    lock = ledger.held(key_of(subject.repository_id, command.environment), context.now)
-    steered = lock if lock and lock.operation_id is None else None
-    who, need = asker(context, needed(read.rules, keys_needed(command)))
-
-    decision = gate.rollback(
-        who,
-        need,
-        steered,
-        holder(context.operation),
-        has_revision=target is not None,
-        revision=command.to or "the one before",
-    )
-    if isinstance(decision, Reject) or target is None:
-        why = refusal(decision) if isinstance(decision, Reject) else None
-        code = decision.code if isinstance(decision, Reject) else ReasonCode.NO_REVISION
-        return End(Outcome.REFUSED, code, replace(facts, refusal=why))
+    command, seen = _command(context), judged(context, read)
+    if isinstance(seen.decision, Reject):
+        why = refusal(seen.decision)
+        return End(Outcome.REFUSED, seen.decision.code, replace(facts, refusal=why))
+    target = seen.target
+    if target is None:
+        raise ValueError("the gate let a rollback through without a revision")
     _abort_rollouts(context, command)
     return Next(
         "take",
@@ -117,14 +133,6 @@ def _command(context: Context) -> Rollback:
     if not isinstance(command, Rollback):
         raise TypeError(f"operation {context.operation.id} holds {command}, not a rollback")
     return command
-
-
-def _target(revisions: tuple[RevisionRecord, ...], to: str | None) -> RevisionRecord | None:
-    """The one named by version or digest; else the newest that is not the active one."""
-    if to:
-        return next((one for one in revisions if one.version == to or one.digest.startswith(to)), None)
-    active = next((one.digest for one in revisions if one.is_active), None)
-    return next((one for one in revisions if one.digest != active), None)
 
 
 def _abort_rollouts(context: Context, command: Rollback) -> None:

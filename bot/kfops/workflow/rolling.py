@@ -19,13 +19,13 @@ from kfops.domain.environment import EnvironmentKey
 from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.operation import EffectState
 from kfops.domain.operation import Signal as Asked
-from kfops.domain.pull_request import Merged, MergeRefused
+from kfops.domain.pull_request import CheckState, Merged, MergeRefused
 from kfops.domain.rollout import Counting, Need, Rollout
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.serving import ABSENT, ModelSource, Served, Wish
-from kfops.rules import gate
 from kfops.rules import rollout as machine
 from kfops.rules.gate import Reject
+from kfops.rules.reasons import ReasonCode
 from kfops.workflow.checking import ask_candidate
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import live, rules
@@ -34,6 +34,7 @@ from kfops.workflow.holding import take
 from kfops.workflow.shadow import replayed
 
 BEFORE = timedelta(minutes=10)
+_UNDER_WAY = frozenset({CheckState.PENDING.value, CheckState.MISSING.value})
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _observe(
         counts=traffic.counts(place, counting) if Need.COUNTS in needs and counting else None,
         signals=_signals(context, signals, rollout),
         superseded_by=_pushed(context),
-        gates=_gates(context) if Need.GATES in needs else None,
+        gates=_gates(context, facts) if Need.GATES in needs else None,
         merge=_merge(context, facts, served) if Need.MERGE in needs else None,
     )
 
@@ -148,15 +149,23 @@ def _pushed(context: Context) -> str | None:
     return head.head_sha
 
 
-def _gates(context: Context) -> Gates | Unknown:
+def _gates(context: Context, facts: DeployFacts) -> Gates | Unknown:
+    """R8: read again, whoever wants the step."""
     try:
         read = rules(context)
         if isinstance(read, Refusal):
             return Gates(read.sentence)
-        decision = gate.merge(live(context, read.repository, reread=True))
+        decision = judged_again(context, read, facts.rules_digest)
     except Unavailable as error:
         return Unknown(str(error))
-    return Gates(decision.sentence if isinstance(decision, Reject) else None)
+    if isinstance(decision, Reject):
+        return _unknown(decision) or Gates(decision.sentence)
+    return Gates()
+
+
+def _unknown(decision: Reject) -> Unknown | None:
+    """A role that could not be read stops the step and is asked for again; it takes nothing back."""
+    return Unknown(decision.sentence) if decision.code is ReasonCode.PERMISSION_UNKNOWN else None
 
 
 def _merge(context: Context, facts: DeployFacts, served: Served) -> Merged | MergeRefused | Unknown:
@@ -171,13 +180,12 @@ def _merge(context: Context, facts: DeployFacts, served: Served) -> Merged | Mer
         read = rules(context)
         if isinstance(read, Refusal):
             return MergeRefused(read.sentence, is_final=True)
-        state = live(context, read.repository, reread=True)
-        pull = state.pull_request
+        pull = forge.pull_request(subject.repository_id, subject.pull_request)
         if pull.is_merged and pull.head_sha == subject.head_sha and pull.merge_sha:
             return Merged(context.effect("merge", lambda: str(pull.merge_sha)))
-        decision = gate.merge(state)
+        decision = judged_again(context, read, facts.rules_digest, pull)
         if isinstance(decision, Reject):
-            return MergeRefused(decision.sentence, is_final=True)
+            return _unknown(decision) or MergeRefused(decision.sentence, is_final=_is_final(decision))
         context.ports.ledger.effect_about(context.operation, "merge", context.now)
         result = forge.merge(
             subject.repository_id,
@@ -191,6 +199,11 @@ def _merge(context: Context, facts: DeployFacts, served: Served) -> Merged | Mer
     if isinstance(result, Merged):
         context.ports.ledger.effect_done(context.operation, "merge", result.sha, context.now)
     return result
+
+
+def _is_final(decision: Reject) -> bool:
+    """A check that runs again may end well: that is waited for."""
+    return not (decision.code is ReasonCode.CHECKS_NOT_GREEN and decision.found in _UNDER_WAY)
 
 
 def _keep_lock(context: Context, facts: DeployFacts) -> None:

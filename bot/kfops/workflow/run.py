@@ -51,10 +51,10 @@ def _gate(context: Context, facts: RunFacts) -> Step:
             Refusal(ReasonCode.RULES_INVALID.value, why, read.rules.registered_by, "bot", "Leave it out."),
         )
     command = _command(context)
-    who, need = asker(context, needed(read.rules, keys_needed(command)))
-    state = live(context, read.repository)
+    need = needed(read.rules, keys_needed(command))
+    state = live(context, read)
 
-    decision = gate.run(state, who, need, f"/{context.operation.kind.value}")
+    decision = gate.run(state, asker(context, need), need, f"/{context.operation.kind.value}")
     if isinstance(decision, Reject):
         outcome = Outcome.SUPERSEDED if decision.code is ReasonCode.SUPERSEDED else Outcome.REFUSED
         return End(outcome, decision.code, replace(facts, refusal=refusal(decision)))

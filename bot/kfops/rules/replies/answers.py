@@ -11,7 +11,7 @@ from kfops.domain.facts import Refusal
 from kfops.domain.record import Lock
 from kfops.domain.rollout import Rollout
 from kfops.rules.replies.canary_details import counted
-from kfops.rules.replies.markdown import Section, bounded, cell, code_span, duration, fence, table
+from kfops.rules.replies.markdown import Section, bounded, cell, code_span, duration, table
 from kfops.rules.replies.phrases import link, prose
 from kfops.rules.replies.refusal import body as refusal_body
 from kfops.rules.rollout import evidence_sentence
@@ -75,6 +75,7 @@ class PlanView:
 
 
 def help_body(lines: Sequence[HelpLine]) -> str:
+    """One command stands on each line, at its beginning."""
     may = [(code_span(one.usage), prose(one.summary), cell(one.who)) for one in lines if not one.why_not]
     barred = [(code_span(one.usage), prose(one.why_not), cell(one.who)) for one in lines if one.why_not]
     parts = [table(("command", "what it does", "who"), may)] if may else []
@@ -149,10 +150,12 @@ def plan_body(view: PlanView) -> str:
     return _with_next(parts, f"{code_span(view.command)} does it; the gates are asked again then.")
 
 
-def cancel_body(operations: Sequence[OperationLine]) -> str:
+def cancel_body(operations: Sequence[OperationLine], too_late: Sequence[str] = ()) -> str:
+    """`too_late`: sentences about what cannot be stopped any more."""
     lines = [f"- operation {one.id} {code_span(one.command)}, {cell(one.phase)}" for one in operations]
+    late = [f"- not stopped: {prose(one)}" for one in too_late]
     return _with_next(
-        ["Asked to stop, cleanly:\n\n" + "\n".join(lines)],
+        ["Asked to stop, cleanly:\n\n" + "\n".join([*lines, *late])],
         "each tells its end in its own comment · `/status` shows what is left.",
     )
 
@@ -187,12 +190,6 @@ def ok_to_test_body(sha: str) -> str:
         [f"Commit {code_span(sha)} of this fork may run in the sandbox. It is never deployed."],
         "`/build_run` runs it.",
     )
-
-
-def mistake_body(message: str, hint: str, pointed: str = "") -> str:
-    """`pointed`: the line that was typed with carets under what is wrong."""
-    parts = [f"Not understood: {prose(message)}", fence(pointed, "text") if pointed else ""]
-    return _with_next(parts, prose(hint) if hint else "`/help` shows the commands.")
 
 
 def _with_next(parts: Sequence[str], text: str) -> str:

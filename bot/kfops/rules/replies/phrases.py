@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from urllib.parse import quote
 
-from kfops.domain.operation import Outcome
+from kfops.domain.operation import Kind, Operation, Outcome
 from kfops.rules.reasons import MEANING, ReasonCode
 from kfops.rules.replies.markdown import cell, code_span
 from kfops.rules.replies.view import View
@@ -25,6 +25,7 @@ _SHA = re.compile(r"[0-9a-f]{7,64}")
 _SPAN = re.compile(r"`([^`\n]{1,300})`")
 _IN_AN_ADDRESS = str.maketrans({"(": "%28", ")": "%29", "[": "%5B", "]": "%5D", "*": "%2A", "!": "%21"})
 _LONGEST = 2000
+_LONGEST_WORD = 60
 
 
 def marker(operation_id: int) -> str:
@@ -35,12 +36,20 @@ def marker(operation_id: int) -> str:
 def heading(view: View, state: str, place: str = "") -> str:
     """Outcome, environment or model, short commit, who asked. `state` is the bot's own words."""
     operation = view.operation
-    parts = [f"{ICONS[operation.outcome]} {code_span(f'/{operation.kind.value}')} {state}"]
+    parts = [f"{ICONS[operation.outcome]} {code_span(typed(operation))} {state}"]
     if place:
         parts.append(cell(place))
     if operation.subject.head_sha:
         parts.append(commit(view, operation.subject.head_sha))
     return f"### {' · '.join([*parts, f'asked by {cell(operation.subject.author.login)}'])}"
+
+
+def typed(operation: Operation) -> str:
+    """The command by its name; of a line that could not be read, its first word as it stands there."""
+    if operation.kind is not Kind.MISTAKE:
+        return f"/{operation.kind.value}"
+    words = str(operation.subject.command.get("text") or "").split()
+    return words[0][:_LONGEST_WORD] if words else "a command"
 
 
 def commit(view: View, sha: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from kfops.domain.facts import AnswerFacts, DeployFacts, RunFacts
 from kfops.domain.operation import Operation
@@ -29,8 +29,28 @@ class View:
 
 
 def masked(view: View) -> View:
-    """Masked before anything is escaped: an escaped secret still reads as the secret, but no longer matches it."""
-    return replace(view, operation=_hide(view.operation, view.secrets), facts=_hide(view.facts, view.secrets))
+    """Masked before anything is escaped: an escaped secret still reads as the secret, but no longer matches it.
+
+    An answer's body is Markdown already, made of what `without_secrets` gave: cleaning it once more would take the
+    zero-width spaces away that keep its mentions quiet.
+    """
+    operation, facts = without_secrets(view.operation, view.secrets), view.facts
+    if isinstance(facts, AnswerFacts):
+        return replace(
+            view,
+            operation=operation,
+            facts=replace(facts, refusal=without_secrets(facts.refusal, view.secrets)),
+        )
+    return replace(view, operation=operation, facts=without_secrets(facts, view.secrets))
+
+
+T = TypeVar("T")
+
+
+def without_secrets(value: T, secrets: Collection[str]) -> T:
+    """The same value with every text in it cleaned and masked."""
+    hidden: T = _hide(value, secrets)
+    return hidden
 
 
 def _hide(value: Any, secrets: Collection[str]) -> Any:

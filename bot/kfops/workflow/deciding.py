@@ -1,0 +1,114 @@
+"""May this command happen now? The same answer for the command itself and for `/plan` of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kfops.command import catalog
+from kfops.command.model import (
+    Build,
+    BuildRun,
+    CanaryAction,
+    CanaryControl,
+    Cancel,
+    Command,
+    Deploy,
+    Help,
+    Lock,
+    OkToTest,
+    Plan,
+    Rollback,
+    Run,
+    StagingDeploy,
+    Status,
+    Unlock,
+)
+from kfops.domain.facts import DeployFacts, load
+from kfops.domain.operation import ROLLOUTS, Operation
+from kfops.domain.record import Lock as LockRow
+from kfops.domain.rollout import Rollout
+from kfops.rules import gate
+from kfops.rules.gate import Decision
+from kfops.rules.stopping import STOPPABLE, why_not
+from kfops.workflow.context import Context
+from kfops.workflow.gathering import RulesRead, asker, live, needed
+from kfops.workflow.holding import key_of
+from kfops.workflow.judging import judged
+from kfops.workflow.rollback import judged as rollback_judged
+
+
+def decision_on(context: Context, read: RulesRead, command: Command) -> Decision:
+    """`context.operation` holds `command`."""
+    if isinstance(command, Deploy | StagingDeploy):
+        return judged(context, read).decision(context.operation)
+    if isinstance(command, Rollback):
+        return rollback_judged(context, read).decision
+    need = needed(read.rules, catalog.keys_needed(command))
+    who = asker(context, need)
+    match command:
+        case Build() | Run() | BuildRun():
+            return gate.run(live(context, read), who, need, f"/{command.kind.value}")
+        case Help() | Status() | Plan() | CanaryControl(action=CanaryAction.STATUS):
+            return gate.read(who, need, f"/{command.kind.value}")
+        case CanaryControl():
+            return gate.canary(who, need, is_under_way=bool(rollouts(context)))
+        case Cancel(operation=number):
+            found = cancelable(context, number)
+            return gate.cancel(who, need, stoppable=len(found.stoppable), too_late=found.too_late)
+        case Lock(environment=environment):
+            lock = held(context, environment)
+            return gate.lock(who, need, lock, name=environment, known=_environments(read))
+        case Unlock(environment=environment):
+            lock = held(context, environment)
+            return gate.unlock(who, need, lock, name=environment, known=_environments(read))
+        case OkToTest(sha=sha):
+            return gate.ok_to_test(live(context, read), who, need, sha)
+
+
+def _environments(read: RulesRead) -> tuple[str, ...]:
+    return tuple(one.name for one in read.rules.environments)
+
+
+def held(context: Context, environment: str) -> LockRow | None:
+    key = key_of(context.operation.subject.repository_id, environment)
+    return context.ports.ledger.held(key, context.now)
+
+
+def rollouts(context: Context) -> list[Operation]:
+    """Those of this pull request that can be steered, the one that has traffic first."""
+    subject = context.operation.subject
+    found = context.ports.ledger.open_operations(subject.repository_id, subject.pull_request, ROLLOUTS)
+    begun = [one for one in found if one.facts and one.outcome is None]
+    return sorted(begun, key=lambda one: rollout_of(one) is None)
+
+
+@dataclass(frozen=True)
+class Cancelable:
+    """`too_late`: sentences about what is under way and cannot be stopped any more."""
+
+    stoppable: tuple[Operation, ...]
+    too_late: tuple[str, ...]
+
+
+def cancelable(context: Context, number: int | None) -> Cancelable:
+    """What is under way on this pull request; with a number, that operation of this repository."""
+    subject = context.operation.subject
+    here = subject.pull_request if number is None else None
+    under_way = context.ports.ledger.open_operations(subject.repository_id, here, STOPPABLE)
+    stoppable, too_late = [], []
+    for one in under_way:
+        if number not in {None, one.id}:
+            continue
+        why = why_not(one.kind, one.phase, rollout_of(one), is_over=one.outcome is not None)
+        if why:
+            too_late.append(f"operation {one.id} `/{one.kind.value}`: {why}")
+        else:
+            stoppable.append(one)
+    return Cancelable(tuple(stoppable), tuple(too_late))
+
+
+def rollout_of(operation: Operation) -> Rollout | None:
+    """None before it began, and of what is no rollout."""
+    if operation.kind not in ROLLOUTS or not operation.facts:
+        return None
+    return load(DeployFacts, operation.facts).rollout
