@@ -28,9 +28,10 @@ from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.checking import ask_candidate
 from kfops.workflow.context import Context
-from kfops.workflow.gathering import live, rules
+from kfops.workflow.gathering import rules
 from kfops.workflow.golden import golden
 from kfops.workflow.holding import take
+from kfops.workflow.judging import judged_again
 from kfops.workflow.shadow import replayed
 
 BEFORE = timedelta(minutes=10)
