@@ -34,6 +34,12 @@ def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
     }
 
 
+def fixed(spent_calls: dict[str, float]) -> float:
+    """Calls of the forge's patience: not those that only asked whether something changed (a 304 is free)."""
+    unchanged = sum(count for name, count in spent_calls.items() if name.endswith(" 304"))
+    return sum(spent_calls.values()) - 2 * unchanged - rhythm(spent_calls)
+
+
 def rhythm(spent_calls: dict[str, float]) -> float:
     """What grows with time and so with the load of this machine: edits, and the check run of what takes longer."""
     return sum(count for name, count in spent_calls.items() if name.startswith("PATCH "))
@@ -52,5 +58,5 @@ def test_a_run_and_a_deployment_stay_within_their_budget_of_calls(tmp_path):
         after_deploy = calls(world)
 
     run, deploy = spent(before, after_run), spent(after_run, after_deploy)
-    assert sum(run.values()) - rhythm(run) <= 9, run
-    assert sum(deploy.values()) - rhythm(deploy) <= 24, deploy
+    assert fixed(run) <= 9, run
+    assert fixed(deploy) <= 24, deploy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from tests.support.rollout_world import World, healthy, signal
@@ -135,10 +136,40 @@ def test_an_end_hears_nobody() -> None:
 
 def test_the_forge_is_not_asked_at_every_look() -> None:
     world = World(replace(PLAN, patience=timedelta(minutes=5)))
-    world.alter = lambda _rollout, seen: (
-        replace(seen, gates=Gates("a check is pending")) if seen.gates else seen
+    world.alter = lambda rollout, seen: (
+        replace(seen, gates=Gates("a check is pending")) if seen.gates and rollout.steps else seen
     )
     asked = world.run(until=Phase.ASK)
     assert asked.reason is Reason.GATE
     reads = [seen for seen in world.observed if seen.gates is not None]
     assert 5 <= len(reads) <= 11
+
+
+def test_r8_every_shift_of_traffic_waits_for_the_gates_to_be_read_again() -> None:
+    world = World(PLAN)
+    done = world.run()
+    shifts = [(before, after) for before, after in pairwise(world.looks) if after.weight > before.weight]
+    assert done.phase is Phase.DONE
+    assert len(shifts) == len(PLAN.steps) + 1  # and the promotion
+    for _, after in shifts:
+        assert world.observed[world.looks.index(after)].gates == Gates()
+
+
+@pytest.mark.parametrize("share", [0, *PLAN.steps])
+def test_r8_no_traffic_is_shifted_past_a_gate_that_does_not_hold_any_more(share: int) -> None:
+    world = World(replace(PLAN, patience=timedelta(minutes=2), ask_timeout=timedelta(minutes=1)))
+    world.alter = lambda rollout, seen: (
+        replace(seen, gates=Gates("The approval was dismissed."))
+        if seen.gates and rollout.weight == share
+        else seen
+    )
+    ended = world.run()
+    assert max(one.weight for one in world.looks) == share
+    assert ended.phase is Phase.ROLLED_BACK
+
+
+def test_r8_gates_that_cannot_be_read_shift_nothing() -> None:
+    world = World(PLAN)
+    world.alter = lambda _rollout, seen: replace(seen, gates=Unknown("no answer")) if seen.gates else seen
+    assert world.run().phase is Phase.ROLLED_BACK
+    assert max(one.weight for one in world.looks) == 0

@@ -49,7 +49,10 @@ class Transport:
 
     @property
     def calls(self) -> Mapping[str, int]:
-        """How often each operation was asked so far, each attempt and each page counted."""
+        """How often each operation was asked so far, each attempt and each page counted.
+
+        Under its name with ` 304` behind it: how often nothing had changed, which costs nothing of the rate limit.
+        """
         with self._lock:
             return dict(self._calls)
 
@@ -119,6 +122,8 @@ class Transport:
         except (requests.RequestException, GithubException, RuntimeError, ValueError) as error:
             # The message of a connection error may hold the address, never a header: credentials are in headers.
             raise Unavailable(f"GitHub did not answer {call.what}: {type(error).__name__}") from error
+        if status == NOT_MODIFIED:
+            self.count(f"{call.what} 304")
         answer = Answer(call.what, status, received, data)
         if answer.is_success and text and data is None:
             raise Unavailable(

@@ -20,6 +20,7 @@ def gates_of(rollout: Rollout, observation: Observation, now: datetime) -> tuple
 
 
 def ask_forge(rollout: Rollout, now: datetime) -> Rollout:
-    """The wish to ask it, unless it was asked within the last half minute."""
-    is_due = rollout.forge_read_at is None or now - rollout.forge_read_at >= _PAUSE
+    """The wish to ask it, unless it was asked within this phase and the last half minute."""
+    read_at = rollout.forge_read_at
+    is_due = read_at is None or read_at < rollout.since or now - read_at >= _PAUSE
     return replace(rollout, wants_forge=rollout.wants_forge or is_due)

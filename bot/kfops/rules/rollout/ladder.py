@@ -15,6 +15,7 @@ from kfops.domain.canary_facts import (
     Readiness,
 )
 from kfops.domain.rollout import Phase, Reason, Rollout
+from kfops.rules.rollout.forge import gates_of
 from kfops.rules.rollout.moves import move, promote, take_back
 
 
@@ -56,13 +57,20 @@ def check(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
 def golden(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     if rollout.paused_at is not None:
         return rollout
-    result = observation.golden
-    if not isinstance(result, GoldenResult):
+    result = observation.golden if isinstance(observation.golden, GoldenResult) else rollout.golden
+    if result is None:
         return _or_give_up(rollout, now, Reason.GOLDEN_IMPOSSIBLE, "The golden set could not be scored")
     rollout = replace(rollout, golden=result)
     told = _golden_sentence(result)
     if result.is_worse:
         return take_back(rollout, now, Reason.GOLDEN_WORSE, f"{told} No user has seen it.")
+    rollout, gates = gates_of(rollout, observation, now)
+    if gates is None:
+        return _or_give_up(rollout, now, Reason.GATE, "The gates could not be read again")
+    if gates.broken is not None:
+        if now - rollout.since < rollout.plan.ready_deadline:
+            return replace(rollout, sentence=f"No traffic is shifted yet: {gates.broken}")
+        return take_back(rollout, now, Reason.GATE, f"No user has seen it. {gates.broken}")
     if rollout.plan.is_first:
         return promote(
             rollout, now, Reason.FIRST, f"{told} Nothing serves yet: all traffic goes to the candidate."

@@ -136,11 +136,24 @@ def _promote_or_climb(rollout: Rollout, observation: Observation, now: datetime)
                 return replace(rollout, reason=Reason.GATE, sentence=f"Good, but not promoted: {broken}")
             case _:
                 return rollout
+    return _climb(rollout, observation, now)
+
+
+def _climb(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
+    """R8: the next share is given only where the gates still hold."""
     if not may_climb(rollout.steps):
         told = f"Stopped climbing at {rollout.weight} %. {evidence_sentence(rollout)}"
         return replace(rollout, reason=Reason.CLIMB_STOPPED, sentence=told)
     if requests_of_candidate(rollout.steps[-1:]) == 0:
         return rollout
+    rollout, gates = gates_of(rollout, observation, now)
+    match gates:
+        case Gates(broken=None):
+            pass
+        case Gates(broken=str() as broken):
+            return replace(rollout, reason=Reason.GATE, sentence=f"Good, but not shifted further: {broken}")
+        case _:
+            return rollout
     share = rollout.plan.steps[rollout.step + 1]
     told = f"Climbing to {share} %. {evidence_sentence(rollout)}"
     return move(close_step(rollout, now), Phase.SHIFT, now, told, step=rollout.step + 1, weight=share)

@@ -31,9 +31,11 @@ def needs(rollout: Rollout) -> frozenset[Need]:
         wanted -= {Need.CHAMPION_BEFORE}
     if rollout.replay is not None:
         wanted -= {Need.REPLAY}
+    if rollout.golden is not None:
+        wanted -= {Need.GOLDEN}
     if not rollout.wants_forge:
         return wanted
-    if rollout.phase in CAN_PROMOTE:
+    if rollout.phase in CAN_PROMOTE or rollout.phase is Phase.GOLDEN:
         wanted |= {Need.GATES}
     return wanted | {Need.MERGE} if rollout.phase is Phase.MERGE else wanted
 
