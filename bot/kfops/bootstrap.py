@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from kfops.adapters.github.forge import GitHubForge
+    from kfops.adapters.local.environments.adapter import LocalEnvironments
     from kfops.adapters.local.pipelines.adapter import LocalPipelines
     from kfops.adapters.local.sandbox import Confinement
     from kfops.adapters.local.serving.adapter import LocalServing
@@ -74,10 +75,28 @@ def pipelines(settings: Settings) -> LocalPipelines:
     )
 
 
+def environments(settings: Settings) -> LocalEnvironments:
+    from kfops.adapters.local.environments.adapter import LocalEnvironments
+    from kfops.adapters.local.environments.operators_pip import operators_index
+
+    address = settings.index_url.get_secret_value()
+    return LocalEnvironments(
+        settings.data_dir / "environments",
+        sandbox(settings),
+        is_allowed=settings.install,
+        index=lambda: operators_index(address),
+    )
+
+
 def serving(settings: Settings) -> LocalServing:
     from kfops.adapters.local.serving.adapter import LocalServing
 
-    return LocalServing(settings.data_dir / "serving", sandbox(settings), SystemClock())
+    return LocalServing(
+        settings.data_dir / "serving",
+        sandbox(settings),
+        SystemClock(),
+        packages_of=environments(settings).packages_of,
+    )
 
 
 def mlflow_server(settings: Settings) -> MlflowServer:
@@ -142,12 +161,14 @@ def build(settings: Settings) -> Bot:
     for repository_id, name, installation in book.repositories():
         server.remember(repository_id, name, installation)
     serves = serving(settings)
+    installs = environments(settings)
     ports = Ports(
         forge=server,
         ledger=book,
+        environments=installs,
         pipelines=pipelines(settings),
         models=MlflowModels(mlflow_server(settings).ensure_running()),
-        scoring=LocalScoring(sandbox(settings)),
+        scoring=LocalScoring(sandbox(settings), packages_of=installs.packages_of),
         serving=serves,
         traffic=serves,
         store=store(settings),

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
 
     policy_file: Path | None = None
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
+    install: bool = False  # whether environments are made from repositories' requirements
+    index_url: SecretStr = SecretStr(
+        ""
+    )  # the one index that they come from; empty: as pip is configured here
     pipelines: Literal["local"] = "local"
     serving: Literal["local"] = "local"
     storage: Literal["local", "s3"] = "local"  # where models are kept

@@ -48,6 +48,8 @@ from tests.support.weather import Weather
 
 from kfops.adapters.github.auth import AppCredentials
 from kfops.adapters.github.forge import GitHubForge
+from kfops.adapters.local.environments.adapter import LocalEnvironments
+from kfops.adapters.local.sandbox import NoSandbox
 from kfops.adapters.local.store import Store
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.domain.canary_facts import Readiness
@@ -187,6 +189,9 @@ class World(People):
         self.ports = Ports(
             forge=self.forge,
             ledger=self.ledger,
+            environments=LocalEnvironments(
+                self.folder / "bot" / "environments", NoSandbox(), is_allowed=False
+            ),
             pipelines=self.pipelines,
             models=self.models,
             scoring=InMemoryScoring(),
@@ -266,10 +271,15 @@ class World(People):
 
 @contextmanager
 def world(
-    folder: Path, *, requires: Sequence[str] = (), canary: str = CANARY, config: str = CONFIG
+    folder: Path,
+    *,
+    requires: Sequence[str] = (),
+    canary: str = CANARY,
+    config: str = CONFIG,
+    clock: Hand | None = None,
 ) -> Iterator[World]:
     """A repository with rules on its main branch, the bot as its app, and nothing deployed yet."""
-    clock = Hand()
+    clock = clock or Hand()
     playground = Playground(folder / "forge", clock=clock.now)
     for login in ("olga", *PEOPLE):
         playground.add_user(login)

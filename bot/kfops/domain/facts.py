@@ -68,6 +68,9 @@ class RunFacts:
     status: RunStatus | None = None
     data_digest: str = ""
     config_digest: str = ""
+    packages: tuple[str, ...] = ()  # what steps install by themselves
+    environment: str = ""  # the key of what was made from the requirements; empty: nothing was
+    environment_digest: str = ""
     model_version: str = ""
     model_digest: str = ""
     model_link: str = ""

@@ -18,7 +18,9 @@ from kfops.domain.run import RunOutputs, RunStatus
 class CompileOrder:
     """`source_dir` is the checked-out commit; `pipeline` a path in it: Python, or a compiled `.yaml` package.
 
-    `function` is needed where the file has several pipelines. The package is put into `out_dir`.
+    `function` is needed where the file has several pipelines. The package is put into `out_dir`. `packages`: a folder
+    of Python packages in front of the engine's own. `installs_later`: what steps want to install is seen to before
+    they run, so it is no reason to refuse the package.
     """
 
     source_dir: Path
@@ -26,6 +28,8 @@ class CompileOrder:
     out_dir: Path
     function: str | None = None
     timeout_s: float = 60.0
+    packages: Path | None = None
+    installs_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class RunOrder:
     """One run to be made. `name` is the identity of the effect (letters, digits, `.`, `_`, `-`; at most 100).
 
     Relative paths among `parameters` are meant in `source_dir`. `data`: files outside of it that the steps may read,
-    at the same path. `labels` are for people and for finding the run (operation, pull request, commit).
+    at the same path. `packages`: a folder of Python packages in front of the engine's own. `labels` are for people and for finding the run (operation, pull request, commit).
     """
 
     name: str
@@ -43,6 +47,7 @@ class RunOrder:
     timeout_s: float
     cache: bool = True
     data: tuple[Path, ...] = ()
+    packages: Path | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

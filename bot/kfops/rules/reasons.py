@@ -54,6 +54,7 @@ class ReasonCode(StrEnum):
     SUPERSEDED = "superseded"
     EARLIER_FAILED = "earlier_failed"
     CANCELED = "canceled"
+    ENVIRONMENT_FAILED = "environment_failed"
     COMPILE_FAILED = "compile_failed"
     RUN_FAILED = "run_failed"
     RUN_LOST = "run_lost"
@@ -108,6 +109,7 @@ MEANING: dict[ReasonCode, str] = {
     ReasonCode.SUPERSEDED: "a push changed the pull request",
     ReasonCode.EARLIER_FAILED: "an earlier command of the same comment failed",
     ReasonCode.CANCELED: "somebody canceled it",
+    ReasonCode.ENVIRONMENT_FAILED: "no Python environment could be made from the commit's requirements",
     ReasonCode.COMPILE_FAILED: "the pipeline does not compile",
     ReasonCode.RUN_FAILED: "a step of the pipeline failed",
     ReasonCode.RUN_LOST: "the run ended without a result, twice",

@@ -11,6 +11,7 @@ from kfops.config.policy import OPEN_POLICY, Policy
 from kfops.domain.facts import AnswerFacts, DeployFacts, RunFacts
 from kfops.domain.operation import EffectState, Operation, Outcome
 from kfops.ports.clock import Clock
+from kfops.ports.environments import Environments
 from kfops.ports.forge import Forge
 from kfops.ports.ledger import Ledger
 from kfops.ports.models import Models
@@ -30,6 +31,7 @@ class Ports:
 
     forge: Forge
     ledger: Ledger
+    environments: Environments
     pipelines: Pipelines
     models: Models
     scoring: Scoring

@@ -54,6 +54,7 @@ def record(context: Context, facts: RunFacts) -> Step:
             "kfops.run_id": str(context.operation.id),
             "data_digest": outputs.digests.get("data", ""),
             "package_digest": facts.package_digest,
+            "environment_digest": facts.environment_digest,
             "config_digest": facts.config_digest,
             "requested_by": subject.author.login,
         },

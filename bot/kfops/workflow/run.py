@@ -26,7 +26,7 @@ from kfops.ports.pipelines import CompileOrder, RunOrder
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import evidence
+from kfops.workflow import environment, evidence
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import CONFIG, asker, checkout, live, needed, refusal, rules, rules_when_asked
 
@@ -66,7 +66,21 @@ def _gate(context: Context, facts: RunFacts) -> Step:
 
 def _source(context: Context, facts: RunFacts) -> Step:
     checkout(context)
-    return Next("compile", facts)
+    return Next("environment", facts)
+
+
+def _environment(context: Context, facts: RunFacts) -> Step:
+    work = _work(context)
+    if isinstance(work, Refusal):
+        return _refused(facts, work)
+    return environment.prepared(context, facts, work, "compile")
+
+
+def _install(context: Context, facts: RunFacts) -> Step:
+    work = _work(context)
+    if isinstance(work, Refusal):
+        return _refused(facts, work)
+    return environment.prepared(context, facts, work, "submit")
 
 
 def _compile(context: Context, facts: RunFacts) -> Step:
@@ -81,7 +95,7 @@ def _compile(context: Context, facts: RunFacts) -> Step:
         facts, rules_edited=edited, config_digest=hashlib.sha256(_config(context) or b"").hexdigest()
     )
 
-    made = _package(context, work)
+    made = _package(context, facts, work)
     if isinstance(made, Refusal):
         return _refused(facts, made)
     if isinstance(made, CompileFailure):
@@ -112,7 +126,8 @@ def _compile(context: Context, facts: RunFacts) -> Step:
     if context.operation.kind is Kind.BUILD:
         _record(context, facts, "BUILT")
         return End(Outcome.SUCCEEDED, ReasonCode.DONE, replace(facts, ended_at=context.now))
-    return Next("submit", facts)
+    wanted = tuple(dict.fromkeys(one for step in made.steps for one in step.packages))
+    return Next("install", replace(facts, packages=wanted)) if wanted else Next("submit", facts)
 
 
 def _submit(context: Context, facts: RunFacts) -> Step:
@@ -121,7 +136,7 @@ def _submit(context: Context, facts: RunFacts) -> Step:
     work = _work(context)
     if isinstance(work, Refusal):
         return _refused(facts, work)
-    package = context.ports.pipelines.compile(_order(context, work, Path(facts.package_path)))
+    package = context.ports.pipelines.compile(_order(context, facts, work, Path(facts.package_path)))
     if isinstance(package, CompileFailure):
         return End(Outcome.FAILED, ReasonCode.COMPILE_FAILED, replace(facts, compile_failure=package))
 
@@ -133,6 +148,7 @@ def _submit(context: Context, facts: RunFacts) -> Step:
         parameters=dict(facts.values or {}),
         timeout_s=run_timeout(context.options.policy, work.pipeline.timeout).total_seconds(),
         cache=work.pipeline.cache,
+        packages=environment.packages(context, facts),
         labels={
             "pull-request": str(context.operation.subject.pull_request),
             "commit": context.operation.short_sha,
@@ -173,7 +189,10 @@ def _canceling(context: Context, facts: RunFacts) -> Step:
 
 
 def _record_model(context: Context, facts: RunFacts) -> Step:
-    return evidence.record(context, facts)
+    step = evidence.record(context, facts)
+    if isinstance(step.facts, RunFacts):
+        environment.remember(context, step.facts)
+    return step
 
 
 def _compare(context: Context, facts: RunFacts) -> Step:
@@ -193,7 +212,9 @@ def _compare(context: Context, facts: RunFacts) -> Step:
 PHASES: dict[str, Callable[[Context, RunFacts], Step]] = {
     "gate": _gate,
     "source": _source,
+    "environment": _environment,
     "compile": _compile,
+    "install": _install,
     "submit": _submit,
     "follow": _follow,
     "canceling": _canceling,
@@ -236,11 +257,11 @@ def _work(context: Context) -> Work | Refusal:
         )
 
 
-def _package(context: Context, work: Work) -> Package | CompileFailure | Refusal:
+def _package(context: Context, facts: RunFacts, work: Work) -> Package | CompileFailure | Refusal:
     """Compile; or, for `/run`, take the last package that was built for this commit."""
     command, subject = _command(context), context.operation.subject
     if not isinstance(command, Run):
-        return context.ports.pipelines.compile(_order(context, work, None))
+        return context.ports.pipelines.compile(_order(context, facts, work, None))
     built = context.ports.ledger.runs(
         subject.repository_id, pull_request=subject.pull_request, commit_sha=subject.head_sha
     )
@@ -254,15 +275,22 @@ def _package(context: Context, work: Work) -> Package | CompileFailure | Refusal
             "`/build`",
         )
     path = Path(str(fitting[0].evidence["package_path"]))
-    return context.ports.pipelines.compile(_order(context, work, path))
+    return context.ports.pipelines.compile(_order(context, facts, work, path))
 
 
-def _order(context: Context, work: Work, package: Path | None) -> CompileOrder:
+def _order(context: Context, facts: RunFacts, work: Work, package: Path | None) -> CompileOrder:
     out = context.options.data_dir / "packages" / str(context.operation.id)
     out.mkdir(parents=True, exist_ok=True)
     if package is not None:
-        return CompileOrder(package.parent, package.name, out / "again")
-    return CompileOrder(context.source_dir, work.pipeline.source, out, work.pipeline.function)
+        return CompileOrder(package.parent, package.name, out / "again", installs_later=True)
+    return CompileOrder(
+        context.source_dir,
+        work.pipeline.source,
+        out,
+        work.pipeline.function,
+        packages=environment.packages(context, facts),
+        installs_later=True,
+    )
 
 
 def _shown(package: Package, values: Parameters, champion: Mapping[str, str]) -> tuple[ParameterFact, ...]:

@@ -158,7 +158,11 @@ class NoSandbox:
         # There is no mount that would bound the address space shared with the rest, and the user is the bot's own, so
         # a limit on processes would count the bot's.
         limits = replace(limits, processes=0)
-        values = {name: outside(value, places) for name, value in variables.items()}
+        # A list of folders (PYTHONPATH) is one word too.
+        values = {
+            name: ":".join(outside(one, places) for one in value.split(":"))
+            for name, value in variables.items()
+        }
         return [
             *("env", "-i", "-C", outside(str(chdir), places)),
             *(f"{name}={value}" for name, value in _variables(values).items()),

@@ -22,7 +22,9 @@ from kfops.rules.replies.view import View
 
 _PHASES = {
     "source": "fetching the commit",
+    "environment": "installing the requirements",
     "compile": "compiling",
+    "install": "installing what the steps want",
     "submit": "queued",
     "follow": "running",
     "canceling": "canceling",

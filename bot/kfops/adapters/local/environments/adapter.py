@@ -11,9 +11,9 @@ import shutil
 import sysconfig
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore, Thread
 
 from packaging.tags import sys_tags
 
@@ -30,6 +30,14 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _CARD = "environment.json"
 _AT_A_TIME = 2
 _BOUNDS = Bounds()
+
+
+@dataclass
+class _Job:
+    """One installation. `is_over` is set last."""
+
+    problem: NotMade | None = None
+    is_over: bool = False
 
 
 class LocalEnvironments:
@@ -51,9 +59,9 @@ class LocalEnvironments:
         self._is_allowed = is_allowed
         self._index = index
         self._bounds = bounds
-        self._jobs: dict[str, Future[NotMade | None]] = {}
+        self._jobs: dict[str, _Job] = {}
         self._lock = Lock()
-        self._workers = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="kfops-install")
+        self._free = Semaphore(_AT_A_TIME)
 
     def make(self, order: EnvironmentOrder) -> Ready | Making | NotMade:
         wanted = _wanted(order)
@@ -109,13 +117,25 @@ class LocalEnvironments:
         with self._lock:
             job = self._jobs.get(key)
             if job is None:
-                self._jobs[key] = self._workers.submit(self._install, key, wanted)
+                # A thread that nobody waits for when the bot ends: the sandbox ends with it, and the next bot begins anew.
+                job = self._jobs[key] = _Job()
+                Thread(
+                    target=self._work, args=(job, key, wanted), name=f"install-{key[:12]}", daemon=True
+                ).start()
                 return Making()
-            if not job.done():
+            if not job.is_over:
                 return Making()
             del self._jobs[key]
-        problem = job.result()
-        return problem or self._ready(key) or Making()
+        return job.problem or self._ready(key) or Making()
+
+    def _work(self, job: _Job, key: str, wanted: Requirements) -> None:
+        try:
+            with self._free:
+                job.problem = self._install(key, wanted)
+        except (OSError, Refused) as error:
+            job.problem = NotMade(f"the environment could not be made: {error}")
+        finally:
+            job.is_over = True
 
     def _install(self, key: str, wanted: Requirements) -> NotMade | None:
         """Another process of the bot that makes the same environment is waited for."""
@@ -182,7 +202,7 @@ def _not_allowed(order: EnvironmentOrder, lacking: tuple[str, ...]) -> NotMade:
     return NotMade(
         f"the operator does not let packages be installed {whose}, and what Kfops brings does not have: "
         + "; ".join(lacking),
-        "the operator sets KFOPS_INSTALL=true, and `install: true` for the repository where the policy has "
+        "the operator sets `KFOPS_INSTALL=true`, and `install: true` for the repository where the policy has "
         "grants; or keep to what Kfops brings",
         is_allowed=False,
     )

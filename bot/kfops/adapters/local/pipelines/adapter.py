@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kfops.adapters.local import processes
+from kfops.adapters.local.environments.inside_path import bound, imported
 from kfops.adapters.local.pipelines.compiling import Compiler
 from kfops.adapters.local.pipelines.data_files import data_digests
 from kfops.adapters.local.pipelines.handed_over import HandedOver
@@ -125,7 +126,7 @@ class LocalPipelines:
         text = order.package.path.read_bytes()
         if hashlib.sha256(text).hexdigest() != order.package.digest:
             raise Refused(f"the package {order.package.digest[:12]} was changed after it was compiled")
-        for sentence in unsuitable(order.package.content):
+        for sentence in unsuitable(order.package.content, order.packages):
             raise Refused(sentence)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         incoming = RunFolder(Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._root)))
@@ -176,12 +177,13 @@ class LocalPipelines:
                 folder.package: _PACKAGE,
                 folder.parameters: _PARAMETERS,
                 **{path.absolute(): path.absolute() for path in order.data},
+                **bound(order.packages),
             },
             writable={folder.work: _OUT},
             chdir=_REPOSITORY,
             limits=self._limits,
             # As on Kubeflow, a step sees its own source and the folder that it embeds, not the repository's modules.
-            variables={"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"},
+            variables={"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", **imported(order.packages)},
         )
 
     def _start(self, folder: RunFolder) -> None:

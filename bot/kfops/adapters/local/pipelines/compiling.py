@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kfops.adapters.local.confined import Confined, Ended
+from kfops.adapters.local.environments.inside_path import bound, imported
 from kfops.adapters.local.outputs import read_output
 from kfops.adapters.local.pipelines.suitable import unsuitable
 from kfops.adapters.local.sandbox import Confinement, Limits
@@ -55,7 +56,10 @@ class Compiler:
             content = read_package(text)
         except NotAPackage as error:
             return CompileFailure(str(error), path=order.pipeline)
-        for sentence in (*objections(content, self.allowed), *unsuitable(content)):
+        for sentence in (
+            *objections(content, self.allowed),
+            *unsuitable(content, installs=order.installs_later),
+        ):
             return CompileFailure(sentence, path=order.pipeline)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return Package(_kept(order.out_dir, digest, text), digest, content)
@@ -63,10 +67,11 @@ class Compiler:
     def _compiled(self, order: CompileOrder) -> str | CompileFailure:
         command = self.sandbox.argv(
             [sys.executable, "-s", str(_TOOLS / "compile_pipeline.py"), order.pipeline, order.function or ""],
-            read_only={order.source_dir: _REPOSITORY, _INSIDE: _TOOLS},
+            read_only={order.source_dir: _REPOSITORY, _INSIDE: _TOOLS, **bound(order.packages)},
             writable={},
             chdir=_REPOSITORY,
             limits=_LIMITS,
+            variables=imported(order.packages),
         )
         with Confined(self.sandbox, command, largest_answer=_LARGEST_ANSWER) as running:
             ended = running.finish(order.timeout_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -10,8 +11,13 @@ from kfops.adapters.local.environments.installed import why_missing
 from kfops.domain.package import PackageContent, StepKind
 
 
-def unsuitable(content: PackageContent) -> Iterator[str]:
-    """Sentences with the step and the fix, the gravest first; none when the package can run here."""
+def unsuitable(
+    content: PackageContent, packages: Path | None = None, *, installs: bool = False
+) -> Iterator[str]:
+    """Sentences with the step and the fix, the gravest first; none when the package can run here.
+
+    `packages`: what was installed for it. `installs`: what steps want to install is seen to later.
+    """
     for step in content.steps:
         if step.kind is StepKind.CONTAINER:
             yield (
@@ -23,8 +29,8 @@ def unsuitable(content: PackageContent) -> Iterator[str]:
                 f"step {step.name} imports an artifact by its address, and local steps have no network: pass the path of "
                 f"a data set as a parameter instead"
             )
-        for package in step.packages:
-            problem = _missing(package)
+        for package in () if installs else step.packages:
+            problem = _missing(package, packages)
             if problem:
                 yield (
                     f"step {step.name} wants to install {package}, and local steps have no network: {problem}. Add it "
@@ -32,10 +38,10 @@ def unsuitable(content: PackageContent) -> Iterator[str]:
                 )
 
 
-def _missing(package: str) -> str:
+def _missing(package: str, packages: Path | None) -> str:
     """Why pip would have to fetch it; empty when what is installed satisfies it."""
     try:
         wanted = Requirement(package)
     except InvalidRequirement:
         return "it is not a plain requirement"
-    return why_missing(wanted)
+    return why_missing(wanted, packages)

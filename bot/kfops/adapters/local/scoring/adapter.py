@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kfops.adapters.local.confined import Confined
+from kfops.adapters.local.digest import digest_of_directory
+from kfops.adapters.local.environments.inside_path import PackagesOf, bound, imported
 from kfops.adapters.local.sandbox import Confinement, Limits
 from kfops.adapters.local.scoring import reading
 from kfops.domain.evidence import Comparison, ScoringFailure
@@ -31,11 +33,17 @@ _LIMITS = Limits(file_bytes=_LARGEST_ANSWER)
 
 
 class LocalScoring:
-    """The port `Scoring`. Thread-safe; a comparison takes some seconds, most of them spent importing libraries."""
+    """The port `Scoring`. Thread-safe; a comparison takes some seconds, most of them spent importing libraries.
 
-    def __init__(self, sandbox: Confinement, *, timeout_s: float = 300.0) -> None:
+    `packages_of`: by a model's digest, the folder of packages that it was trained with.
+    """
+
+    def __init__(
+        self, sandbox: Confinement, *, timeout_s: float = 300.0, packages_of: PackagesOf | None = None
+    ) -> None:
         self._sandbox = sandbox
         self._timeout_s = timeout_s
+        self._packages_of = packages_of
 
     def compare(
         self,
@@ -59,7 +67,9 @@ class LocalScoring:
             judge = running.enter_context(self._judge(rows, seen, task, target, attempts, seed))
             models = {"challenger": challenger, "champion": champion}
             processes = {
-                name: running.enter_context(self._predict(_readable(model, place / name), rows, target))
+                name: running.enter_context(
+                    self._predict(_readable(model, place / name), rows, target, self._packages(model))
+                )
                 for name, model in models.items()
                 if model is not None
             }
@@ -115,7 +125,10 @@ class LocalScoring:
             ended.answer, heldout.attempts, has_champion=champion is not None, trouble=""
         )
 
-    def _predict(self, model: Path, heldout: Path, target: str) -> Confined:
+    def _packages(self, model: Path) -> Path | None:
+        return self._packages_of(digest_of_directory(model)) if self._packages_of else None
+
+    def _predict(self, model: Path, heldout: Path, target: str, packages: Path | None) -> Confined:
         command = self._sandbox.argv(
             [
                 *(sys.executable, "-s", str(_TOOLS / "inside" / "predict.py")),
@@ -126,12 +139,13 @@ class LocalScoring:
                 heldout: _HELDOUT,
                 _INSIDE: _TOOLS / "inside",
                 _MODEL_SERVER: _TOOLS / "model_server",
+                **bound(packages),
             },
             writable={},
             chdir=Path("/"),
             limits=_LIMITS,
             # Below a bound folder, so that it is right without a sandbox too.
-            variables={"PYTHONPATH": f"{_TOOLS}/model_server/.."},
+            variables=imported(packages, f"{_TOOLS}/model_server/.."),
         )
         return self._start(command)
 

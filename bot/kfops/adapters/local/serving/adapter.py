@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any
 
 from kfops.adapters.local import processes
+from kfops.adapters.local.environments.inside_path import PackagesOf, bound
 from kfops.adapters.local.sandbox import Confinement, Limits
 from kfops.adapters.local.serving import asking, control, envoy_config
 from kfops.adapters.local.serving.counting import Counters
@@ -45,12 +46,14 @@ class LocalServing:
         *,
         ready_within_s: float = 120.0,
         limits: Limits = _LIMITS,
+        packages_of: PackagesOf | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self._sandbox = sandbox
         self._clock = clock
         self._ready_within_s = ready_within_s
         self._limits = limits
+        self._packages_of = packages_of
         self._counters: dict[str, Counters] = {}
         self._starting = Lock()
 
@@ -198,7 +201,7 @@ class LocalServing:
     ) -> Sequence[str]:
         place = self.folder / envoy_config.slot_folder(environment.slug, slot) / "sock"
         place.mkdir(parents=True, exist_ok=True)
-        packages = {source.packages: Path("/packages")} if source.packages else {}
+        packages = bound(source.packages or (self._packages_of(source.digest) if self._packages_of else None))
         return self._sandbox.argv(
             [
                 *(sys.executable, "-m", "model_server", "/model", "/sock/m.sock"),
