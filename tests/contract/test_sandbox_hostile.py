@@ -59,7 +59,7 @@ def answer(done):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_environment_is_clean(sandbox, out, monkeypatch):
+def test_r11_the_environment_is_clean(sandbox, out, monkeypatch):
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
     seen = answer(run(sandbox, "import json, os; print(json.dumps(dict(os.environ)))", out))
     assert SECRET not in str(seen)
@@ -69,7 +69,7 @@ def test_the_environment_is_clean(sandbox, out, monkeypatch):
     }
 
 
-def test_no_process_shows_an_environment_of_ours(sandbox, out, monkeypatch):
+def test_r11_no_process_shows_an_environment_of_ours(sandbox, out, monkeypatch):
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
     code = """
 import glob, json
@@ -86,7 +86,7 @@ print(json.dumps(found))
     assert SECRET not in str(seen)
 
 
-def test_the_user_has_no_rights(sandbox, out):
+def test_r11_the_user_has_no_rights(sandbox, out):
     code = """
 import json, os
 status = dict(line.split(':', 1) for line in open('/proc/self/status') if ':' in line)
@@ -99,7 +99,7 @@ print(json.dumps([os.getuid(), os.getgid(), os.getgroups(), *(status[k].strip() 
     assert (int(effective, 16), int(bounding, 16), no_new) == (0, 0, "1")
 
 
-def test_our_files_are_not_there(sandbox, out, tmp_path):
+def test_r11_our_files_are_not_there(sandbox, out, tmp_path):
     mine = tmp_path / "ledger.sqlite"
     mine.write_text(SECRET)
     code = f"""
@@ -112,13 +112,13 @@ print(json.dumps([os.path.exists(p) for p in ({str(mine)!r}, '/etc/shadow', '/et
     assert "sys" not in root
 
 
-def test_nothing_of_the_packages_source_but_what_is_bound(sandbox, out):
+def test_r11_nothing_of_the_packages_source_but_what_is_bound(sandbox, out):
     here = Path(__file__).parents[2]
     code = f"import json, os; print(json.dumps([os.path.exists(os.path.join({str(here)!r}, n)) for n in ('.git', 'tests', 'bot')]))"
     assert answer(run(sandbox, code, out)) == [False, False, False]
 
 
-def test_loopback_and_the_world_are_out_of_reach(sandbox, out):
+def test_r11_loopback_and_the_world_are_out_of_reach(sandbox, out):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -144,7 +144,7 @@ print(json.dumps(found))
     assert "resolved" not in seen
 
 
-def test_an_abstract_socket_of_ours_is_out_of_reach(sandbox, out):
+def test_r11_an_abstract_socket_of_ours_is_out_of_reach(sandbox, out):
     name = f"\0kfops-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(name)
@@ -160,7 +160,7 @@ with socket.socket(socket.AF_UNIX) as s:
         assert answer(run(sandbox, code, out)) == "ConnectionRefusedError"
 
 
-def test_nothing_can_be_written_but_what_is_given(sandbox, out, tmp_path):
+def test_r11_nothing_can_be_written_but_what_is_given(sandbox, out, tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     (source / "pipeline.py").write_text("x = 1\n")
@@ -180,7 +180,7 @@ print(json.dumps(wrote))
     assert (source / "pipeline.py").read_text() == "x = 1\n"
 
 
-def test_a_fork_bomb_meets_its_limit(sandbox, out):
+def test_r11_a_fork_bomb_meets_its_limit(sandbox, out):
     code = """
 import json, os, signal, time
 children = []
@@ -199,7 +199,7 @@ print(json.dumps(len(children)))
     assert answer(run(sandbox, code, out, Limits(memory_bytes=2048 * MIB, processes=40))) < 40
 
 
-def test_memory_has_an_end(sandbox, out):
+def test_r11_memory_has_an_end(sandbox, out):
     code = """
 import json
 try:
@@ -210,7 +210,7 @@ except MemoryError:
     assert answer(run(sandbox, code, out)) == "MemoryError"
 
 
-def test_a_file_and_the_scratch_space_have_an_end(sandbox, out):
+def test_r11_a_file_and_the_scratch_space_have_an_end(sandbox, out):
     code = """
 import json, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -234,12 +234,12 @@ print(json.dumps(sizes))
     assert shared <= 16
 
 
-def test_processor_time_has_an_end(sandbox, out):
+def test_r11_processor_time_has_an_end(sandbox, out):
     done = run(sandbox, "while True: pass", out, Limits(memory_bytes=2048 * MIB, cpu_s=1), timeout=30)
     assert done.returncode != 0
 
 
-def test_what_it_leaves_running_ends_with_it(sandbox, out):
+def test_r11_what_it_leaves_running_ends_with_it(sandbox, out):
     code = """
 import os, time
 if os.fork() == 0:
@@ -254,7 +254,7 @@ if os.fork() == 0:
     assert "still here" not in remaining
 
 
-def test_its_processes_are_its_own(sandbox, out):
+def test_r11_its_processes_are_its_own(sandbox, out):
     code = """
 import json, os
 killed = []
@@ -270,7 +270,7 @@ print(json.dumps([os.getpid() in killed, os.getppid(), len(killed)]))
     assert seen <= 3
 
 
-def test_links_among_the_outputs_lead_nowhere(sandbox, out, tmp_path):
+def test_r11_links_among_the_outputs_lead_nowhere(sandbox, out, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
     code = f"""
@@ -293,7 +293,7 @@ os.mkfifo('/out/pipe')
     assert all(SECRET not in path.read_text() for path in copied)
 
 
-def test_outputs_are_taken_up_to_a_size_and_a_number(out, tmp_path):
+def test_r11_outputs_are_taken_up_to_a_size_and_a_number(out, tmp_path):
     (out / "model").mkdir()
     for number in range(5):
         (out / "model" / f"f{number}").write_bytes(b"x" * 100)
@@ -307,7 +307,7 @@ def test_outputs_are_taken_up_to_a_size_and_a_number(out, tmp_path):
     assert read_output(out, "model/f0", 100) == b"x" * 100
 
 
-def test_a_folder_that_the_user_inside_cannot_read_is_refused(sandbox, out, tmp_path):
+def test_r11_a_folder_that_the_user_inside_cannot_read_is_refused(sandbox, out, tmp_path):
     if not sandbox.as_root:
         pytest.skip("the user inside is the user outside")
     closed = tmp_path / "closed"
@@ -317,7 +317,7 @@ def test_a_folder_that_the_user_inside_cannot_read_is_refused(sandbox, out, tmp_
     assert str(closed) in refused.value.fix
 
 
-def test_a_link_is_not_handed_over_as_a_writable_folder(sandbox, tmp_path):
+def test_r11_a_link_is_not_handed_over_as_a_writable_folder(sandbox, tmp_path):
     if not sandbox.as_root:
         pytest.skip("nothing is handed over")
     (tmp_path / "link").symlink_to("/etc")
@@ -325,7 +325,7 @@ def test_a_link_is_not_handed_over_as_a_writable_folder(sandbox, tmp_path):
         run(sandbox, "", tmp_path / "link")
 
 
-def test_without_a_sandbox_the_environment_is_clean_and_the_paths_are_here(out, tmp_path, monkeypatch):
+def test_r11_without_a_sandbox_the_environment_is_clean_and_the_paths_are_here(out, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
     source = tmp_path / "tools"
     source.mkdir()

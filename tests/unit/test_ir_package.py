@@ -144,19 +144,19 @@ def test_a_container_is_told_from_a_function():
         ("? {a: 1}\n: 2\n", "not valid YAML"),
     ],
 )
-def test_what_is_no_package_is_refused(text, words):
+def test_r11_what_is_no_package_is_refused(text, words):
     with pytest.raises(NotAPackage, match=words):
         read_package(text)
 
 
-def test_a_pipeline_that_contains_itself_is_refused():
+def test_r11_a_pipeline_that_contains_itself_is_refused():
     content = spec()
     content["components"]["comp-inner"]["dag"]["tasks"] = {"again": task("comp-inner")}
     with pytest.raises(NotAPackage, match="contains itself"):
         read(content)
 
 
-def test_steps_that_wait_for_one_another_are_refused():
+def test_r11_steps_that_wait_for_one_another_are_refused():
     content = spec()
     content["root"]["dag"]["tasks"]["inner"]["dependentTasks"] = ["train"]
     with pytest.raises(NotAPackage, match="wait for one another"):
@@ -171,14 +171,14 @@ def test_steps_that_wait_for_one_another_are_refused():
         max_leaves=5,
     ),
 )
-def test_nonsense_is_refused_and_nothing_else_is_raised(part, nonsense):
+def test_r11_nonsense_is_refused_and_nothing_else_is_raised(part, nonsense):
     try:
         read_package(json.dumps(spec(**{part: nonsense})))
     except NotAPackage as refusal:
         assert str(refusal)  # noqa: PT017 - reading may succeed
 
 
-def test_images_are_held_against_the_list():
+def test_r11_images_are_held_against_the_list():
     content = read(spec())
     assert objections(content, Allowed(images=("python",))) == ()
     (first, _) = objections(content, Allowed(images=("pyth", "registry.example.com/ml")))
@@ -214,12 +214,12 @@ def test_images_are_held_against_the_list():
         ),
     ],
 )
-def test_platform_settings_are_held_against_the_list(settings, allowed, words):
+def test_r11_platform_settings_are_held_against_the_list(settings, allowed, words):
     found = objections(read(spec(), platform(**settings)), allowed)
     assert (words is None and not found) or any(words in sentence for sentence in found)
 
 
-def test_settings_of_the_whole_pipeline_count():
+def test_r11_settings_of_the_whole_pipeline_count():
     whole = {"platforms": {"kubernetes": {"pipelineConfig": {"serviceAccount": "admin"}}}}
     assert (
         "the pipeline has the platform setting serviceAccount"

@@ -93,7 +93,7 @@ def door(tmp_path):
     ledger.close()
 
 
-def test_a_command_is_stored_before_it_is_answered(door):
+def test_r2_a_command_is_stored_before_it_is_answered(door):
     answer = door.deliver(comment("/build_run"))
 
     assert answer.status_code == 202
@@ -101,12 +101,12 @@ def test_a_command_is_stored_before_it_is_answered(door):
     assert door.pokes == ["poke"]
 
 
-def test_the_same_delivery_twice_is_one_command(door):
+def test_r2_the_same_delivery_twice_is_one_command(door):
     assert [door.deliver(comment("/build_run")).status_code for _ in range(2)] == [202, 202]
     assert len(door.ledger.open_operations(7)) == 1
 
 
-def test_both_secrets_serve_while_one_is_rotated_out(door):
+def test_r1_both_secrets_serve_while_one_is_rotated_out(door):
     assert door.deliver(comment("/status"), secret=OLD).status_code == 202
 
 
@@ -114,7 +114,7 @@ def test_both_secrets_serve_while_one_is_rotated_out(door):
     "header",
     ["", "sha256=", "sha256=" + "0" * 64, "sha1=" + "0" * 40, sign(b"something else", NEW), "sha256=zz"],
 )
-def test_without_a_right_signature_nothing_is_stored(door, header):
+def test_r1_without_a_right_signature_nothing_is_stored(door, header):
     answer = door.deliver(comment("/deploy"), **{"X-Hub-Signature-256": header})
 
     assert answer.status_code == 401
@@ -122,7 +122,7 @@ def test_without_a_right_signature_nothing_is_stored(door, header):
     assert door.pokes == []
 
 
-def test_the_signature_is_over_the_raw_bytes(door):
+def test_r1_the_signature_is_over_the_raw_bytes(door):
     body = comment("/deploy")
     same_json = json.dumps(json.loads(body), indent=1).encode()
 
@@ -131,7 +131,7 @@ def test_the_signature_is_over_the_raw_bytes(door):
     assert answer.status_code == 401
 
 
-def test_a_body_that_is_too_large_is_not_read_to_its_end(door):
+def test_r1_a_body_that_is_too_large_is_not_read_to_its_end(door):
     assert door.deliver(b" " * (LARGEST + 1)).status_code == 413
 
 
@@ -148,7 +148,7 @@ def test_a_delivery_needs_a_name_and_an_id(door, header):
     assert door.deliver(comment("/status"), **{header: ""}).status_code == 400
 
 
-def test_a_repository_that_is_not_served_leaves_no_trace(door):
+def test_r1_a_repository_that_is_not_served_leaves_no_trace(door):
     assert door.deliver(comment("/deploy", "eve/churn")).status_code == 202
     assert door.ledger.repositories() == ()
 
@@ -157,7 +157,7 @@ def test_ping_is_answered(door):
     assert door.deliver(b'{"zen": "Design for failure."}', event="ping").status_code == 202
 
 
-def test_while_the_ledger_is_away_the_forge_is_told_to_come_again(door):
+def test_r2_while_the_ledger_is_away_the_forge_is_told_to_come_again(door):
     door.is_away = True
     assert door.deliver(comment("/deploy")).status_code == 503
     assert door.pokes == []

@@ -63,7 +63,7 @@ async def together(writer: Writer, book: Book, *names: str):
     return first, others
 
 
-def test_those_that_wait_together_share_one_transaction(writer, book):
+def test_r2_those_that_wait_together_share_one_transaction(writer, book):
     async def story():
         first, others = await together(writer, book, "a", "b", "c")
         book.open.set()
@@ -74,7 +74,7 @@ def test_those_that_wait_together_share_one_transaction(writer, book):
     assert book.batches == [["first"], ["a", "b", "c"]]
 
 
-def test_one_that_cannot_be_stored_does_not_take_the_others_with_it(writer, book):
+def test_r2_one_that_cannot_be_stored_does_not_take_the_others_with_it(writer, book):
     async def story():
         first, others = await together(writer, book, "a", "bad", "c")
         book.open.set()
@@ -99,7 +99,7 @@ def test_a_ledger_that_is_away_is_told_to_all_and_asked_once(writer, book):
     assert len(book.batches) == 2
 
 
-def test_a_caller_who_is_gone_neither_loses_the_delivery_nor_ends_the_writer(writer, book):
+def test_r2_a_caller_who_is_gone_neither_loses_the_delivery_nor_ends_the_writer(writer, book):
     async def story():
         first, [waiting] = await together(writer, book, "a")
         first.cancel()
