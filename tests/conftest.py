@@ -1,14 +1,17 @@
-"""Only what the whole suite has one of: a server that takes seconds to start and hundreds of megabytes."""
+"""Only what the whole suite has one of: servers that take seconds to start and hundreds of megabytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.support.api_server import ApiServer
+    from tests.support.kserve_data_plane import DataPlane
+    from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -20,4 +23,35 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     if assets is None:
         pytest.skip(api_server.WHY)
     with api_server.running(assets, tmp_path_factory.mktemp("api-server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def served_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model directories of `tests.support.served_models`, one below the other."""
+    from tests.support import served_models
+
+    return served_models.make_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
+    """What stands behind InferenceServices; for modules that use `api_server`."""
+    from tests.support.kserve_data_plane import DataPlane
+
+    plane = DataPlane(tmp_path_factory.mktemp("plane"))
+    plane.start()
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A module that uses it marks itself `pytestmark = pytest.mark.xdist_group("postgres")`: one serves the whole suite."""
+    from tests.support import postgres
+
+    found = postgres.binaries()
+    if found is None:
+        pytest.skip(postgres.WHY)
+    with postgres.running(found) as server:
         yield server

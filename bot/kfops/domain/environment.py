@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _READABLE = 40
 
 
 @dataclass(frozen=True)
 class EnvironmentKey:
-    """The repository's numeric id, so that a rename changes nothing, the model's name and the environment's."""
+    """The repository's numeric id, so that a rename changes nothing, the model's name and the environment's.
+
+    `namespace` is where a cluster serves it, as the rules say now; it is no part of what the environment is.
+    """
 
     repository_id: int
     model: str
     name: str
+    namespace: str = field(default="", compare=False)
 
     @property
     def slug(self) -> str:

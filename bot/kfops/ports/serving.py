@@ -5,13 +5,14 @@ Every method may raise `Unavailable` (the backend did not answer) or `Refused` (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from kfops.domain.canary_facts import Failure, Readiness
 from kfops.domain.environment import EnvironmentKey
+from kfops.domain.predictor import PredictorSpec
 
 
 class ArmName(StrEnum):
@@ -23,7 +24,8 @@ class ArmName(StrEnum):
 class ModelSource:
     """A model to be served: an MLflow model directory, its digest (`Revision.digest`), its label and its name.
 
-    `packages`: a folder of Python packages that the model wants in front of the server's own.
+    `packages`: a folder of Python packages that the model wants in front of the server's own. `predictor`: how a
+    cluster shall serve it; it holds from the first wish for this model on, for as long as it is wished for.
     """
 
     directory: Path
@@ -31,6 +33,7 @@ class ModelSource:
     version: str
     model: str
     packages: Path | None = None
+    predictor: PredictorSpec = field(default_factory=PredictorSpec)
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,10 @@ class Serving(Protocol):
     def observe(self, environment: EnvironmentKey) -> Served: ...
 
     def apply(self, environment: EnvironmentKey, wish: Wish) -> None:
-        """Bring the environment to `wish`; applying it again changes nothing.
+        """Bring the environment nearer to `wish`; once it is there, applying it again changes nothing.
 
-        Returns as soon as the wish is kept and weights among running revisions are in force; revisions start in the
-        background, as `observe` shows. A revision that runs already keeps its process, whatever arm it becomes.
+        Whoever wishes applies again until `observe` shows it: a cluster takes a step at a time. One machine is there
+        as soon as this returns, as far as weights among running revisions go. A revision that runs already keeps its process, whatever arm it becomes.
         No request is lost: the weights move first, a process ends when its last request has been answered.
         """
         ...

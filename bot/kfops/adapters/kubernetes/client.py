@@ -66,9 +66,12 @@ class Kubernetes:
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Document:
         """A merge patch: null takes a field away. With `metadata.resourceVersion` in it, it is only taken when nothing
-        has changed since that was read (else Conflict).
+        has changed since that was read. Else Conflict, as when it is gone.
         """
-        return _document(self._send("PATCH", path, body, kind=MERGE), path)
+        answer = self._send("PATCH", path, body, kind=MERGE)
+        if answer.status_code == _NOT_FOUND:
+            raise Conflict(f"{path} is gone")
+        return _document(answer, path)
 
     def apply(self, path: str, body: Mapping[str, Any], *, manager: str, force: bool = False) -> Document:
         """Server-side apply under the name of `manager`."""

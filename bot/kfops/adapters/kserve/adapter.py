@@ -1,0 +1,200 @@
+"""Serving on KServe, in both of its modes. One call brings an environment one step nearer to its wish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kfops.adapters.kserve import arms, cluster, documents, installation, kept, knative, names, standard
+from kfops.adapters.kserve.arms import Names
+from kfops.adapters.kserve.asking import Asker
+from kfops.adapters.kserve.cluster import Cluster
+from kfops.adapters.kserve.documents import Mode, mode_of
+from kfops.adapters.kserve.formats import predict_path
+from kfops.adapters.kserve.installation import Told
+from kfops.adapters.kserve.kept import Kept
+from kfops.adapters.kserve.knative import KnativeView
+from kfops.adapters.kserve.names import Identity
+from kfops.adapters.kserve.own_requests import OwnRequest, OwnRequests
+from kfops.adapters.kserve.standard import StandardView
+from kfops.adapters.kserve.step import Create, Delete, Done, Patch, Refuse, Step, Target, Wait
+from kfops.adapters.kubernetes.client import Conflict, Kubernetes
+from kfops.domain.canary_facts import Readiness
+from kfops.domain.environment import EnvironmentKey
+from kfops.ports.clock import Clock
+from kfops.ports.errors import Refused, Unavailable
+from kfops.ports.serving import ABSENT, Answer, Arm, ArmName, ModelSource, Served, Wish
+
+_TRIES = 4  # KServe writes the status of what is patched here, so conflicts are daily business
+
+Publish = Callable[[ModelSource], str]
+"""Puts a model where the cluster reads it, and returns that address; it carries the model's digest (R13)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`account`: the service account that may read the models; `through`: see `Asker`."""
+
+    told: Told = field(default_factory=Told)
+    account: str = ""
+    through: str = ""
+
+
+class KServeServing:
+    """Thread-safe. `own` learns of every request that the bot makes itself."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        publish: Publish,
+        clock: Clock,
+        own: OwnRequests,
+        settings: Settings | None = None,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._publish = publish
+        self._clock = clock
+        self._own = own
+        self._settings = settings or Settings()
+        self._asker = Asker(self._settings.through)
+
+    def observe(self, environment: EnvironmentKey) -> Served:
+        wished = kept.read(self._kubernetes, environment).target
+        seen = cluster.look(self._kubernetes, environment)
+        if seen is None or seen.view is None:
+            url = cluster.in_cluster_url(environment)
+            candidate, stable = (
+                Arm(Readiness.STARTING) if one else ABSENT for one in (wished.candidate, wished.stable)
+            )
+            return Served(ABSENT, candidate, 0, url, incoming=stable)
+        if isinstance(seen.view, KnativeView):
+            return arms.knative(seen.view, wished, seen.url, seen.health)
+        return arms.standard(seen.view, wished, seen.url, seen.health)
+
+    def apply(self, environment: EnvironmentKey, wish: Wish) -> None:
+        if not 0 <= wish.candidate_weight <= 100:  # noqa: PLR2004 - per cent
+            raise Refused(f"candidate_weight is {wish.candidate_weight}; expected 0 to 100 per cent")
+        for _ in range(_TRIES - 1):
+            try:
+                return self._apply(environment, wish)
+            except Conflict:
+                continue
+        return self._apply(environment, wish)
+
+    def ask(
+        self, environment: EnvironmentKey, arm: ArmName, body: bytes, timeout_s: float, path: str = "predict"
+    ) -> Answer:
+        wished = kept.read(self._kubernetes, environment)
+        seen = cluster.look(self._kubernetes, environment)
+        counted = self._names(seen, wished)
+        named = counted.stable if arm is ArmName.STABLE else counted.candidate
+        address = _address(seen, environment, named) if seen else None
+        if address is None or seen is None:
+            return Answer(None, b"", 0.0, f"no {arm} revision is running")
+        name, url = address
+        if path == "predict":
+            form = seen.service["spec"]["predictor"]["model"]["modelFormat"]["name"]
+            path = predict_path(form, environment.model)
+        began = self._clock.now()
+        answer = self._asker.ask(url, path, body, timeout_s)
+        self._own.note(OwnRequest(name, began, answer.status))
+        return answer
+
+    def url(self, environment: EnvironmentKey) -> str:
+        return self.observe(environment).url
+
+    def names(self, environment: EnvironmentKey) -> Names:
+        """Under which names the arms are counted."""
+        wished = kept.read(self._kubernetes, environment)
+        return self._names(cluster.look(self._kubernetes, environment), wished)
+
+    def mode(self, environment: EnvironmentKey) -> Mode | None:
+        """None: nothing is served yet, or KServe has not said how."""
+        seen = cluster.look(self._kubernetes, environment)
+        return mode_of(seen.service.get("status", {}).get("deploymentMode")) if seen else None
+
+    def _apply(self, environment: EnvironmentKey, wish: Wish) -> None:
+        seen = cluster.look(self._kubernetes, environment)
+        wished = self._keep(environment, wish, seen)
+        step = self._next(seen, wished)
+        match step:
+            case Done() | Wait():
+                return
+            case Create(predictor=predictor):
+                body = documents.inference_service(environment, predictor, self._mode(seen))
+                self._kubernetes.create(names.services(environment.namespace), body)
+            case Patch(body=body) if seen is not None:
+                version = seen.service["metadata"]["resourceVersion"]
+                body = {"metadata": {"resourceVersion": version}, **body}
+                self._kubernetes.patch(names.services(environment.namespace, environment.model), body)
+            case Delete() if seen is not None:
+                path = names.services(environment.namespace, environment.model)
+                self._kubernetes.delete(path, uid=seen.service["metadata"]["uid"])
+            case Refuse(reason=reason, fix=fix):
+                raise Refused(reason, fix=fix)
+            case _:
+                raise Unavailable("the InferenceService is gone meanwhile")
+
+    def _next(self, seen: Cluster | None, wished: Kept) -> Step:
+        def rendered(identity: Identity) -> dict[str, Any]:
+            return wished.predictors[identity]
+
+        if seen is None:
+            return knative.next_step(None, wished.target, rendered)
+        if "deletionTimestamp" in seen.service["metadata"]:
+            return Wait("it is being deleted")
+        if isinstance(seen.view, KnativeView):
+            return knative.next_step(seen.view, wished.target, rendered)
+        if isinstance(seen.view, StandardView):
+            return standard.next_step(seen.view, wished.target, rendered)
+        if wished.target == Target():
+            return Delete()
+        return Wait("KServe has not taken it up yet")
+
+    def _keep(self, environment: EnvironmentKey, wish: Wish, seen: Cluster | None) -> Kept:
+        """Written before anything is changed: whoever looks in between knows which arm is which."""
+        before = kept.read(self._kubernetes, environment)
+        sources = {Identity(one.digest, one.version): one for one in (wish.stable, wish.candidate) if one}
+        unknown = [identity for identity in sources if identity not in before.predictors]
+        mode = self._mode(seen) if unknown else Mode.KNATIVE
+        if unknown and mode is Mode.STANDARD:
+            installation.check_shares_traffic(self._kubernetes, self._settings.told)
+        fresh = {
+            one: documents.predictor(sources[one], self._publish(sources[one]), mode, self._settings.account)
+            for one in unknown
+        }
+        stable, candidate = (
+            Identity(one.digest, one.version) if one else None for one in (wish.stable, wish.candidate)
+        )
+        target = Target(stable, candidate if candidate != stable else None, wish.candidate_weight)
+        after = before.wished(target, fresh)
+        counted = self._names(seen, after)
+        if counted.candidate:
+            after = replace(after, newest=counted.candidate[-1])
+        if after != before:
+            kept.write(self._kubernetes, environment, after)
+        return after
+
+    def _mode(self, seen: Cluster | None) -> Mode:
+        said = seen.service.get("status", {}).get("deploymentMode") if seen else None
+        if seen is not None and not said:
+            said = names.annotations_of(seen.service).get(names.MODE)
+        return mode_of(said) or installation.mode_of_new_services(self._kubernetes, self._settings.told)
+
+    @staticmethod
+    def _names(seen: Cluster | None, wished: Kept) -> Names:
+        if seen is not None and isinstance(seen.view, KnativeView):
+            return arms.knative_names(seen.view, wished.target, wished.newest)
+        if seen is not None and isinstance(seen.view, StandardView):
+            return arms.standard_names(seen.view, wished.target, wished.newest)
+        return Names(newest=wished.newest)
+
+
+def _address(seen: Cluster, key: EnvironmentKey, named: tuple[str, ...]) -> tuple[str, str] | None:
+    """The newest of an arm's names that can be asked alone, and where."""
+    if isinstance(seen.view, KnativeView):
+        tags = seen.view.tags or {}
+        return next(((name, tags[name]) for name in reversed(named) if name in tags), None)
+    reachable = [name for name in named if seen.health(name).readiness is Readiness.READY]
+    return next(((name, f"http://{name}.{key.namespace}.svc.cluster.local") for name in reachable), None)
