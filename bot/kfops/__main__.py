@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kfops.cli.setup_github import Registration
     from kfops.ports.data import DataSets
     from kfops.ports.ledger import Ledger
     from kfops.ports.pipelines import Pipelines
@@ -23,7 +24,7 @@ def kfops() -> None:
     from kfops.cli.factories import Services
     from kfops.cli.kfops import app
 
-    app(Services(_serve, _ledger, _playground, _demo))(prog_name="kfops")
+    app(Services(_serve, _ledger, _playground, _demo, _registration))(prog_name="kfops")
 
 
 def _settings(data_dir: Path | None = None) -> Settings:
@@ -85,6 +86,12 @@ def _demo(once: bool, report: Path | None) -> int:
     from kfops.demo.scene import play
 
     return play(once=once, report=report)
+
+
+def _registration() -> Registration:
+    from kfops.adapters.github.manifest import GitHubRegistration
+
+    return GitHubRegistration(_settings().forge_url)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kfops.cli.setup_github import Registration
     from kfops.ports.data import DataSets
     from kfops.ports.ledger import Ledger
     from kfops.ports.pipelines import Pipelines
@@ -26,10 +27,11 @@ class Services:
     """For `kfops`. Each reads the operator's settings for itself, and may raise Refused.
 
     `playground` takes a port, a data folder and folders to bring in; `demo` whether to end by itself, and where its
-    report goes, and returns the exit code.
+    report goes, and returns the exit code; `registration` makes an app on the forge.
     """
 
     serve: Callable[[], None]
     ledger: Callable[[], Ledger]
     playground: Callable[[int, Path, list[Path]], None]
     demo: Callable[[bool, Path | None], int]
+    registration: Callable[[], Registration]

@@ -25,6 +25,7 @@ def app(services: Services) -> typer.Typer:
     )
     _serving(made, services)
     _audit(made, services)
+    _setup(made, services)
     return made
 
 
@@ -60,6 +61,35 @@ def _serving(made: typer.Typer, services: Services) -> None:
         """Play the whole story on this machine. It has a forge, a model repository, the bot and a canary."""
         with told(as_json=False):
             raise SystemExit(services.demo(once, report))
+
+
+def _setup(made: typer.Typer, services: Services) -> None:
+    setup = typer.Typer(help="Register the bot where it shall work.", no_args_is_help=True)
+    made.add_typer(setup, name="setup")
+
+    @setup.callback()
+    def group() -> None:
+        """A group of its own, however few commands it has."""
+
+    @setup.command()
+    def github(
+        url: Annotated[str, typer.Option(help="Where the forge reaches the bot: https://kfops.example.com")],
+        name: Annotated[str, typer.Option(help="The app's name, unique on the forge.")] = "kfops",
+        organisation: Annotated[
+            str, typer.Option(metavar="ORG", help="Owner of the app; else your own account.")
+        ] = "",
+        out: Annotated[
+            Path, typer.Option(metavar="DIR", help="Where kfops.env and the private key are written.")
+        ] = Path(),
+        port: Annotated[int, typer.Option(help="Of the page on this machine; 0 takes a free one.")] = 0,
+    ) -> None:
+        """Make the GitHub App with exactly the permissions that the bot needs, and keep its credentials."""
+        with told(as_json=False):
+            from kfops.cli.setup_github import ENVIRONMENT, Wizard, run
+
+            page = run(Wizard(services.registration(), name, url, organisation, out), port)
+            print(f"Written: {out / ENVIRONMENT}. Install the app: {page}/installations/new")
+            print(f"Then: set -a; . {out / ENVIRONMENT}; set +a; kfops serve")
 
 
 def _audit(made: typer.Typer, services: Services) -> None:

@@ -21,13 +21,17 @@ Seen = Annotated[Visit, Depends(visit)]
 
 @routes.get("/settings/apps/new")
 def form(seen: Seen, state: str = "") -> Response:
-    return html(seen, "new_app.html", state=state)
+    return html(seen, "new_app.html", state=state, manifest="")
 
 
 @routes.post("/settings/apps/new")
+@routes.post("/organizations/{_organisation}/settings/apps/new")
 def create(
-    seen: Seen, csrf: Annotated[str, Form()], manifest: Annotated[str, Form()], state: str = ""
+    seen: Seen, manifest: Annotated[str, Form()], csrf: Annotated[str, Form()] = "", state: str = ""
 ) -> Response:
+    """A manifest that comes from another page is shown first: the person at this one confirms it."""
+    if not csrf:
+        return html(seen, "new_app.html", state=state, manifest=manifest)
     check_csrf(seen, csrf)
     try:
         described = json.loads(manifest)
