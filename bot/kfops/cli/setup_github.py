@@ -36,7 +36,8 @@ class Registration(Protocol):
 @dataclass
 class Wizard:
     """One registration: asked for, made, written down. `url` is where the forge will reach the bot, `here` where
-    the page is."""
+    the page is.
+    """
 
     forge: Registration
     name: str
