@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
     from kfops.adapters.github.forge import GitHubForge
     from kfops.adapters.local.environments.adapter import LocalEnvironments
-    from kfops.adapters.local.pipelines.adapter import LocalPipelines
     from kfops.adapters.local.sandbox import Confinement
     from kfops.adapters.local.serving.adapter import LocalServing
     from kfops.adapters.mlflow.server import MlflowServer
+    from kfops.adapters.s3.bucket import Bucket
+    from kfops.ports.pipelines import Pipelines
     from kfops.ports.storage import ModelStore
 
 log = structlog.get_logger("kfops")
@@ -63,7 +64,9 @@ def sandbox(settings: Settings) -> Confinement:
     return found
 
 
-def pipelines(settings: Settings) -> LocalPipelines:
+def pipelines(settings: Settings) -> Pipelines:
+    if settings.pipelines == "kubeflow":
+        return _kubeflow(settings)
     from kfops.adapters.local.pipelines.adapter import LocalPipelines
 
     path = settings.data_dir / "ledger.db"
@@ -72,6 +75,43 @@ def pipelines(settings: Settings) -> LocalPipelines:
         sandbox(settings),
         SystemClock(),
         ledger=path if path.exists() else None,
+    )
+
+
+def _kubeflow(settings: Settings) -> Pipelines:
+    from kfops.adapters.kubeflow.adapter import KubeflowPipelines
+    from kfops.adapters.kubeflow.pods import RunPods
+    from kfops.adapters.kubeflow.server import KubeflowServer
+    from kfops.adapters.kubeflow.storage import RunStorage
+    from kfops.adapters.kubernetes.access import find_access
+    from kfops.adapters.kubernetes.client import Kubernetes
+    from kfops.adapters.local.pipelines.compiling import Compiler
+    from kfops.domain.package_policy import Allowed
+
+    if not settings.kubeflow_url:
+        raise SettingsProblem("KFOPS_KUBEFLOW_URL is missing: the address of Kubeflow Pipelines' API")
+    if settings.storage != "s3":
+        raise SettingsProblem(
+            "KFOPS_PIPELINES=kubeflow needs KFOPS_STORAGE=s3: steps on a cluster hand over through a bucket"
+        )
+    namespace = settings.kubeflow_namespace
+    try:
+        pods = RunPods(Kubernetes(find_access(settings.kubeconfig)), namespace)
+    except Refused as error:
+        log.warning("no way to the cluster's pods: failures of steps have fewer words", error=str(error))
+        pods = None
+    return KubeflowPipelines(
+        KubeflowServer(
+            settings.kubeflow_url,
+            namespace,
+            settings.kubeflow_token.get_secret_value(),
+            settings.kubeflow_ui_url,
+        ),
+        RunStorage(_bucket(settings), settings.data_dir / "fetched"),
+        Compiler(sandbox(settings), Allowed(), runs_here=False),
+        SystemClock(),
+        pods=pods,
+        service_account=settings.kubeflow_service_account,
     )
 
 
@@ -111,14 +151,18 @@ def store(settings: Settings) -> ModelStore:
     kept = Store(settings.data_dir / "models")
     if settings.storage == "local":
         return kept
-    from kfops.adapters.s3.bucket import Bucket
     from kfops.adapters.s3.models import S3ModelStore
 
+    return S3ModelStore(_bucket(settings), kept, settings.data_dir / "scratch")
+
+
+def _bucket(settings: Settings) -> Bucket:
+    from kfops.adapters.s3.bucket import Bucket
+
     try:
-        bucket = Bucket(settings.s3_address, endpoint=settings.s3_endpoint)
+        return Bucket(settings.s3_address, endpoint=settings.s3_endpoint)
     except Refused as error:
         raise SettingsProblem(f"KFOPS_S3_ADDRESS: {error}") from error
-    return S3ModelStore(bucket, kept, settings.data_dir / "scratch")
 
 
 def forge(settings: Settings) -> GitHubForge:

@@ -37,7 +37,13 @@ class Settings(BaseSettings):
     index_url: SecretStr = SecretStr(
         ""
     )  # the one index that they come from; empty: as pip is configured here
-    pipelines: Literal["local"] = "local"
+    pipelines: Literal["local", "kubeflow"] = "local"
+    kubeflow_url: str = ""  # of its API
+    kubeflow_ui_url: str = ""  # of its pages, where they are elsewhere
+    kubeflow_namespace: str = "kubeflow"
+    kubeflow_token: SecretStr = SecretStr("")
+    kubeflow_service_account: str = ""  # what steps run under; the operator's
+    kubeconfig: Path | None = None  # none: the pod's own service account, or the user's kubeconfig
     serving: Literal["local"] = "local"
     storage: Literal["local", "s3"] = "local"  # where models are kept
     s3_address: str = ""  # s3://bucket/prefix/

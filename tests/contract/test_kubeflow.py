@@ -14,6 +14,7 @@ from tests.support.playground import contract
 from tests.support.seaweed import KEY, SECRET
 from tests.support.seaweed import running as storage_running
 
+from kfops import bootstrap
 from kfops.adapters.kubeflow.adapter import KubeflowPipelines
 from kfops.adapters.kubeflow.pods import PodTrouble
 from kfops.adapters.kubeflow.server import KubeflowServer
@@ -23,11 +24,13 @@ from kfops.adapters.local.pipelines.compiling import Compiler
 from kfops.adapters.local.processes import Handle, stop
 from kfops.adapters.local.sandbox import NoSandbox
 from kfops.adapters.s3.bucket import Bucket
+from kfops.bootstrap import SettingsProblem
 from kfops.domain.package import Package
 from kfops.domain.package_policy import Allowed
 from kfops.domain.run import ENDED, FailureKind, RunState, RunStatus
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.pipelines import CompileOrder, RunOrder
+from kfops.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("s3")
 
@@ -131,7 +134,7 @@ def cluster(storage, tmp_path, monkeypatch) -> Iterator[Cluster]:
         pipelines = KubeflowPipelines(
             KubeflowServer(front.url, ui_host="https://kubeflow.example"),
             RunStorage(bucket, tmp_path / "fetched"),
-            Compiler(NoSandbox(), Allowed()),
+            Compiler(NoSandbox(), Allowed(), runs_here=False),
             Clock(),
             pods=pods,  # type: ignore[arg-type]
             service_account="churn-runner",
@@ -313,7 +316,6 @@ def test_artifacts_are_taken_by_their_declared_names_only(cluster):
     root = f"runs/7/op-1-1/churn/{run_id}"
     for name in (
         "train/x/secret/a",
-        "train/../evaluate/metrics",
         "other/x/model/MLmodel",
         "train/x/y/model/evil",
     ):
@@ -323,3 +325,28 @@ def test_artifacts_are_taken_by_their_declared_names_only(cluster):
     assert outputs.metrics == {"roc_auc": 0.8}
     assert outputs.model is not None
     assert sorted(one.name for one in outputs.model.iterdir()) == ["MLmodel", "code"]
+
+
+def test_settings_that_do_not_work_are_named(tmp_path):
+    with pytest.raises(SettingsProblem, match="KFOPS_KUBEFLOW_URL"):
+        bootstrap.pipelines(Settings(data_dir=tmp_path, pipelines="kubeflow"))
+    with pytest.raises(SettingsProblem, match="KFOPS_STORAGE=s3"):
+        bootstrap.pipelines(
+            Settings(data_dir=tmp_path, pipelines="kubeflow", kubeflow_url="http://127.0.0.1:9")
+        )
+
+
+def test_the_bot_finds_runs_where_its_settings_say(cluster, storage, tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    cluster.pipelines.submit(cluster.order(data="late"))
+    settings = Settings(
+        data_dir=tmp_path,
+        pipelines="kubeflow",
+        kubeflow_url=cluster.front.url,
+        storage="s3",
+        s3_address=cluster.bucket.address(""),
+        s3_endpoint=storage.endpoint,
+        sandbox="none",
+    )
+
+    assert bootstrap.pipelines(settings).find("op-1-1") in cluster.front.runs

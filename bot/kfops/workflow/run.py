@@ -150,6 +150,8 @@ def _submit(context: Context, facts: RunFacts) -> Step:
         cache=work.pipeline.cache,
         packages=environment.packages(context, facts),
         labels={
+            "repository": str(context.operation.subject.repository_id),
+            "model": facts.model,
             "pull-request": str(context.operation.subject.pull_request),
             "commit": context.operation.short_sha,
         },

@@ -32,10 +32,14 @@ _SUFFIXES = {".py", ".yaml", ".yml"}
 
 @dataclass(frozen=True)
 class Compiler:
-    """`allowed`: what packages may ask for. No folder is writable inside; the package comes through a pipe."""
+    """`allowed`: what packages may ask for. No folder is writable inside; the package comes through a pipe.
+
+    `runs_here`: what comes out shall run on this machine, which cannot do all that a cluster can.
+    """
 
     sandbox: Confinement
     allowed: Allowed
+    runs_here: bool = True
 
     def compile(self, order: CompileOrder) -> Package | CompileFailure:
         path = PurePosixPath(order.pipeline)
@@ -58,7 +62,7 @@ class Compiler:
             return CompileFailure(str(error), path=order.pipeline)
         for sentence in (
             *objections(content, self.allowed),
-            *unsuitable(content, installs=order.installs_later),
+            *(unsuitable(content, installs=order.installs_later) if self.runs_here else ()),
         ):
             return CompileFailure(sentence, path=order.pipeline)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -73,8 +77,14 @@ class Compiler:
             limits=_LIMITS,
             variables=imported(order.packages),
         )
-        with Confined(self.sandbox, command, largest_answer=_LARGEST_ANSWER) as running:
+        with Confined(
+            self.sandbox, command, largest_answer=_LARGEST_ANSWER, memory_bytes=_LIMITS.memory_bytes
+        ) as running:
             ended = running.finish(order.timeout_s)
+        if ended.stopped:
+            return CompileFailure(
+                f"{order.pipeline}: {ended.stopped}", path=order.pipeline, log_tail=ended.log_tail
+            )
         if ended.code is None:
             summary = f"{order.pipeline} did not compile within {order.timeout_s:g} s"
             hint = "importing the file must not do the work"
