@@ -13,14 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Self
 
-from kfops.adapters.local.sandbox import Confinement
+from kfops.adapters.local.process_tree import kill_tree, too_much_memory
+from kfops.adapters.local.sandbox import Confinement, Limits
 
 _TAIL_BYTES = 4000
+_LOOK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
 class Ended:
-    """`code` None: the time was up. `answer` is the JSON object on standard output, None when there was none.
+    """`code` None: the time was up, or `stopped` says what it did too much of. `answer` is the JSON object on standard output, None when there was none.
 
     Both the answer and the log's tail (standard error) are foreign.
     """
@@ -28,6 +30,7 @@ class Ended:
     code: int | None
     answer: dict[str, Any] | None
     log_tail: str
+    stopped: str = ""
 
     @property
     def last_line(self) -> str:
@@ -40,11 +43,19 @@ class Confined:
     ends the sandbox with the thread that started it.
     """
 
-    def __init__(self, sandbox: Confinement, command: Sequence[str], *, largest_answer: int) -> None:
+    def __init__(
+        self,
+        sandbox: Confinement,
+        command: Sequence[str],
+        *,
+        largest_answer: int,
+        memory_bytes: int = Limits().memory_bytes,
+    ) -> None:
         # Files, which the sandbox's limit on their size bounds: a pipe would have to be read into our own memory.
         self._answer: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._largest = largest_answer
+        self._memory_bytes = memory_bytes
         self._process = subprocess.Popen(
             list(command),
             env=sandbox.environment(),
@@ -62,36 +73,33 @@ class Confined:
         self._answer.close()
         self._log.close()
 
-    def finish(self, timeout_s: float, *, said: bytes = b"") -> Ended:
-        """Tell it `said` on standard input, wait for its end, take what it leaves."""
-        code: int | None = None
-        try:
-            self._process.communicate(said, timeout=timeout_s)
-            code = self._process.returncode
-        except subprocess.TimeoutExpired:
-            pass
-        self._end()
-        return Ended(code, self._content(), self._tail())
+    def finish(
+        self, timeout_s: float, *, said: bytes = b"", too_much: Callable[[], str] | None = None
+    ) -> Ended:
+        """Tell it `said` on standard input, wait for its end, take what it leaves.
 
-    def finish_unless(
-        self, too_much: Callable[[], str], timeout_s: float, *, every_s: float
-    ) -> tuple[Ended, str]:
-        """Wait for its end, looking meanwhile whether it did too much; that ends it at once, with that sentence."""
-        stopped = ""
-        with contextlib.suppress(OSError):
-            self._process.stdin.close() if self._process.stdin else None
+        `too_much` is asked meanwhile, and its sentence ends it, as taking too much memory does.
+        """
         deadline = time.monotonic() + timeout_s
+        stopped, rest = "", said or None
         while not stopped and time.monotonic() < deadline:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(every_s)
+            try:
+                self._process.communicate(rest, timeout=_LOOK_EVERY_S)
                 break
-            stopped = too_much()
-        code = self._process.poll()
+            except subprocess.TimeoutExpired:
+                rest = None  # it goes on with what it was given
+                stopped = self._took_too_much() or (too_much() if too_much else "")
+        code = None if stopped else self._process.poll()
         self._end()
-        return Ended(code, self._content(), self._tail()), stopped or too_much()
+        return Ended(code, self._content(), self._tail(), stopped or (too_much() if too_much else ""))
+
+    def _took_too_much(self) -> str:
+        return too_much_memory(self._process.pid, self._memory_bytes, whose="the code")
 
     def _end(self) -> None:
-        # The group too: without a sandbox, what it started may still be there.
+        # All of it: without a sandbox, what it started may still be there.
+        if self._process.poll() is None:
+            kill_tree(self._process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         if self._process.stdin is not None:

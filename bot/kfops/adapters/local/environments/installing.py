@@ -19,7 +19,6 @@ from kfops.ports.errors import Refused
 
 _INSIDE = Path(__file__).parent / "inside"
 _TOOLS, _GATE, _OUT, _REQUIREMENTS = Path("/kfops"), Path("/index"), Path("/out"), Path("/requirements.txt")
-_LOOK_EVERY_S = 0.5
 _COMPILED = "/__pycache__/"
 
 
@@ -50,16 +49,16 @@ class Installer:
         gate = Gate(self.index, source, self.bounds.fetched_bytes)
         try:
             with opened(gate) as place:
-                ended, too_large = self._run(place, requirements, work)
+                ended = self._run(place, requirements, work)
         finally:
             source.close()
-        why = _why_not(ended, gate, too_large, self.bounds.timeout_s)
+        why = _why_not(ended, gate, self.bounds.timeout_s)
         if why is not None:
             return why
         (work / "packages").rename(folder / "packages")
         return _taken(folder / "packages")
 
-    def _run(self, gate: Path, requirements: Path, work: Path) -> tuple[Ended, str]:
+    def _run(self, gate: Path, requirements: Path, work: Path) -> Ended:
         command = self.sandbox.argv(
             [
                 *(sys.executable, "-s", str(_TOOLS / "install.py"), str(_GATE / SOCKET)),
@@ -76,7 +75,7 @@ class Installer:
             return too_much(work, self.bounds.disk_bytes, whose="the environment")
 
         with Confined(self.sandbox, command, largest_answer=1) as running:
-            return running.finish_unless(look, self.bounds.timeout_s, every_s=_LOOK_EVERY_S)
+            return running.finish(self.bounds.timeout_s, too_much=look)
 
 
 def environment_digest(packages: Path) -> str:
@@ -90,12 +89,12 @@ def environment_digest(packages: Path) -> str:
     return total.hexdigest()
 
 
-def _why_not(ended: Ended, gate: Gate, too_large: str, timeout_s: float) -> NotMade | None:
-    if ended.code == 0 and not too_large:
+def _why_not(ended: Ended, gate: Gate, timeout_s: float) -> NotMade | None:
+    if ended.code == 0 and not ended.stopped:
         return None
     tail = ended.log_tail.strip()
-    if too_large:
-        return NotMade(too_large, log_tail=tail)
+    if ended.stopped:
+        return NotMade(ended.stopped, log_tail=tail)
     if ended.code is None:
         return NotMade(f"the packages were not installed within {timeout_s:g} s", log_tail=tail)
     if gate.troubles:

@@ -20,16 +20,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from kfops.adapters.local.disk import too_much
+from kfops.adapters.local.pipelines.bounds import RunBounds
 from kfops.adapters.local.pipelines.failing import failure_of
 from kfops.adapters.local.pipelines.following import Following
 from kfops.adapters.local.pipelines.run_folder import RunFolder, as_json, write_whole
+from kfops.adapters.local.process_tree import kill_tree
 from kfops.adapters.local.processes import this_process
 from kfops.domain.package import StepKind, StepSpec
 from kfops.domain.run import Failure, FailureKind, RunState, RunStatus
 
 _LOOK_EVERY_S = 0.1
-_MEASURE_EVERY_S = 2.0
 _WRITE_EVERY_S = 1.0
 _GRACE_S = 2.0
 _LARGEST_LOG = 16 << 20
@@ -88,25 +88,17 @@ class Supervisor:
 
     def _watch(self, process: subprocess.Popen[bytes]) -> Failure | RunState | None:
         """Until it ends, or there is a reason to end it."""
-        measured = 0.0
+        order = self._order
+        bounds = RunBounds(self._folder.work, order["timeout_s"], order["memory_bytes"], order["disk_bytes"])
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK_EVERY_S)
                 return None
-            elapsed = self._elapsed()
             if not self._is_wanted() or self._folder.cancel.exists():
                 return RunState.CANCELED
-            if elapsed > self._order["timeout_s"]:
-                return Failure(
-                    FailureKind.TIMEOUT,
-                    f"the run took longer than {self._order['timeout_s']:g} s (pipeline.timeout)",
-                    step=self._step(),
-                )
-            if elapsed - measured > _MEASURE_EVERY_S:
-                measured = elapsed
-                written = too_much(self._folder.work, self._order["disk_bytes"], whose="the run")
-                if written:
-                    return Failure(FailureKind.OUT_OF_SPACE, written, step=self._step())
+            failure = bounds.exceeded(process.pid, self._elapsed(), self._step())
+            if failure is not None:
+                return failure
             self._tell()
 
     def _conclude(self, exit_code: int, why: Failure | RunState | None) -> None:
@@ -187,6 +179,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_S)
+        return
+    kill_tree(process.pid)
 
 
 def main(path: str) -> int:

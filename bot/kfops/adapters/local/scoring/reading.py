@@ -84,6 +84,8 @@ def failure(ended: Ended) -> ScoringFailure:
 
 
 def why(ended: Ended) -> str:
+    if ended.stopped:
+        return ended.stopped
     if ended.code is None:
         return "no answer within the time allowed"
     if ended.answer is not None and isinstance(ended.answer.get("error"), str):
