@@ -1,0 +1,166 @@
+"""Images with real buildah and a real registry: by digest, once a commit, and what is said when a Dockerfile is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.registry import running
+
+from kfops.adapters.buildah.images import BuildahImages
+from kfops.ports.errors import Refused, Unavailable
+from kfops.ports.images import ImageBuilt, ImageFailure, ImageOrder
+
+pytestmark = pytest.mark.xdist_group("images")
+WHY = "no buildah here, or no root to run it: Debian's package buildah has it; .ci/run installs it"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        pytest.skip(WHY)
+    return BuildahImages(tmp_path_factory.mktemp("layers"), is_plain=True)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+def order(folder: Path, registry: str, text: str, tag: str = "c0ffee", **more: object) -> ImageOrder:
+    (folder / "image").mkdir(exist_ok=True)
+    (folder / "image" / "train.py").write_text("print('hello')\n")
+    (folder / "image" / "Dockerfile").write_text(text)
+    made = {"context": "image", "dockerfile": "Dockerfile", "repository": f"{registry}/ml/trainer"} | more
+    return ImageOrder(folder, tag=tag, **made)
+
+
+def built(answer: ImageBuilt | ImageFailure) -> ImageBuilt:
+    assert isinstance(answer, ImageBuilt), answer
+    return answer
+
+
+def test_an_image_is_built_pushed_and_known_by_its_digest(images, registry, tmp_path):
+    found = built(images.build(order(tmp_path, registry, "FROM scratch\nCOPY train.py /\n")))
+
+    name, digest = found.reference.split("@")
+    assert name == f"{registry}/ml/trainer"
+    assert images.find(name, "c0ffee") == found.reference
+    shown = httpx.get(
+        f"http://{registry}/v2/ml/trainer/manifests/{digest}",
+        headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
+        trust_env=False,
+    )
+    assert len(shown.json()["layers"]) == 1
+
+
+def test_the_same_files_make_the_same_digest_and_other_files_another(images, registry, tmp_path):
+    text = "FROM scratch\nCOPY train.py /\n"
+    first = built(images.build(order(tmp_path, registry, text))).reference
+    again = built(images.build(order(tmp_path, registry, text))).reference
+    other = built(images.build(order(tmp_path, registry, text + "COPY Dockerfile /\n"))).reference
+
+    assert first == again != other
+
+
+def test_what_was_never_pushed_is_not_found(images, registry):
+    assert images.find(f"{registry}/ml/trainer", "never") is None
+    assert images.find(f"{registry}/ml/nothing", "c0ffee") is None
+
+
+def test_a_dockerfile_that_fails_is_told_with_its_step(images, registry, tmp_path):
+    answer = images.build(order(tmp_path, registry, "FROM scratch\nCOPY nothing.txt /\n", tag="bad"))
+
+    assert isinstance(answer, ImageFailure)
+    assert answer.summary.startswith("COPY nothing.txt /: ")
+    assert "no such file" in answer.summary
+    assert str(tmp_path) not in answer.summary.partition(": ")[0]
+    assert images.find(f"{registry}/ml/trainer", "bad") is None
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"context": "nowhere"}, "no folder nowhere"),
+        ({"dockerfile": "Containerfile"}, "no file Containerfile"),
+        ({"context": "../.."}, "a path in the repository"),
+        ({"dockerfile": "/etc/passwd"}, "a path in the repository"),
+    ],
+)
+def test_places_that_kfops_yaml_names_wrongly_are_told(images, registry, tmp_path, more, words):
+    answer = images.build(order(tmp_path, registry, "FROM scratch\n", **more))
+
+    assert isinstance(answer, ImageFailure)
+    assert words in answer.summary
+
+
+def test_r11_a_dockerfile_that_is_a_link_is_not_followed(images, registry, tmp_path):
+    asked = order(tmp_path, registry, "FROM scratch\n")
+    (tmp_path / "image" / "Dockerfile").unlink()
+    (tmp_path / "image" / "Dockerfile").symlink_to("/etc/hostname")
+
+    answer = images.build(asked)
+    assert isinstance(answer, ImageFailure)
+    assert "no file Dockerfile" in answer.summary
+
+
+def test_r11_a_context_that_is_a_link_out_of_the_repository_is_not_followed(images, registry, tmp_path):
+    asked = order(tmp_path, registry, "FROM scratch\n")
+    outside = tmp_path.with_name(f"{tmp_path.name}-outside")
+    (tmp_path / "image").rename(outside)
+    (tmp_path / "image").symlink_to(outside)
+
+    assert isinstance(images.build(asked), ImageFailure)
+
+
+def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, registry, tmp_path):
+    rootfs = tmp_path / "image"
+    rootfs.mkdir()
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip(
+            "no static busybox here to make a base image from: Debian's busybox-static; .ci/run installs it"
+        )
+    shutil.copy(busybox, rootfs / "busybox")
+    text = 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "sleep", "4711"]\n'
+    began = time.monotonic()
+    answer = images.build(order(tmp_path, registry, text, tag="slow", timeout_s=3.0))
+
+    assert isinstance(answer, ImageFailure)
+    assert answer.summary == "it took longer than 3 s"
+    assert time.monotonic() - began < 30
+    left = [one for one in Path("/proc").iterdir() if one.name.isdecimal() and b"4711" in _command(one)]
+    assert left == []
+
+
+def _command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    "repository", ["", "trainer", "registry/UPPER", "a b/c", "registry.example.com/--flag"]
+)
+def test_r4_a_repository_that_is_none_is_refused(images, tmp_path, repository):
+    with pytest.raises(Refused, match=r"such as registry\.example\.com"):
+        images.build(order(tmp_path, "x", "FROM scratch\n", repository=repository))
+
+
+@pytest.mark.parametrize("tag", ["", "-flag", "a b", "x" * 129])
+def test_r4_a_tag_that_is_none_is_refused(images, registry, tmp_path, tag):
+    with pytest.raises(Refused, match="no tag"):
+        images.build(order(tmp_path, registry, "FROM scratch\n", tag=tag))
+
+
+def test_a_registry_that_is_away_is_asked_again_later(images, tmp_path):
+    with pytest.raises(Unavailable):
+        images.find("127.0.0.1:9/ml/trainer", "c0ffee")
+    with pytest.raises(Unavailable, match="could not be pushed"):
+        images.build(order(tmp_path, "127.0.0.1:9", "FROM scratch\nCOPY train.py /\n"))
