@@ -19,11 +19,12 @@ _SERVER_ERROR = 500
 @dataclass(frozen=True)
 class Loss:
     """A request that got no good answer: a 5xx, a reset, a refused connection, a time-out. `at` in seconds of the
-    epoch, when it was noticed.
+    epoch, when it was noticed. `version`: which revision gave the bad answer, empty where none did.
     """
 
     at: float
     what: str
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,4 +125,4 @@ class Load:
             if version:
                 self._ledger.by_version[version] += 1
             if complaint:
-                self._ledger.losses.append(Loss(time.time(), complaint))
+                self._ledger.losses.append(Loss(time.time(), complaint, version))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Model:
         """Answer the stored example once, so that the first caller does not wait. A model that cannot do even that
         is found out by the endpoint check, which says more about it.
         """
+        import_module("pandas")  # what every first request needs; it takes a second on a busy machine
         example = directory / "serving_input_example.json"
         if not example.is_file():
             return
