@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.support.api_server import ApiServer
     from tests.support.kserve_data_plane import DataPlane
     from tests.support.postgres import PostgresServer
+    from tests.support.prometheus_server import Scraping
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +56,17 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip(postgres.WHY)
     with postgres.running(found) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prometheus(data_plane: DataPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraping]:
+    """A real one that scrapes what the data plane's requests would be counted as; for modules that use `api_server`."""
+    from tests.support import prometheus_server
+
+    binary = prometheus_server.prometheus_binary()
+    if binary is None:
+        pytest.skip(prometheus_server.WHY)
+    with prometheus_server.scraping(
+        binary, tmp_path_factory.mktemp("prometheus"), data_plane.access_log
+    ) as found:
+        yield found

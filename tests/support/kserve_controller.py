@@ -118,6 +118,8 @@ class Controller:
                 self._kubernetes.delete(f"{path}/{one['metadata']['name']}")
         for route in (name, f"{name}-predictor"):
             self._kubernetes.delete(names.routes(self._namespace, route))
+        for pod in self._kubernetes.list(names.pods(self._namespace)):
+            self._kubernetes.delete(f"{names.pods(self._namespace)}/{pod['metadata']['name']}")
         for key in [key for key in self.plane.backends if key.startswith(f"{self._namespace}/{name}-")]:
             del self.plane.backends[key]
         for host in [host for host in self.plane.hosts if f"{name}-" in host or host.startswith(f"{name}.")]:
@@ -161,16 +163,38 @@ class Controller:
                 path, {"metadata": {"resourceVersion": version}, "status": {**gone, **status}}
             )
 
-    def _pods(self, label: Document, name: str, uri: str) -> None:
-        """The pods of a revision that cannot start, as their statuses show it."""
-        statuses = self.cluster.pods.get(uri.rstrip("/").rpartition("/")[2])
+    def _pod(self, label: Document, name: str, statuses: list[Document]) -> None:
+        """The pod of a revision that does not start, as its statuses show it."""
         path = names.pods(self._namespace)
-        if statuses is None or self._kubernetes.get(f"{path}/{name}-pod") is not None:
+        if self._kubernetes.get(f"{path}/{name}-pod") is not None:
             return
         container = {"name": "kserve-container", "image": "model-server"}
         body = {"metadata": {"name": f"{name}-pod", "labels": label}, "spec": {"containers": [container]}}
         self._kubernetes.create(path, body)
         self._kubernetes.patch(f"{path}/{name}-pod/status", {"status": {"containerStatuses": statuses}})
+
+    def _show_failure(
+        self, label: Document, name: str, predictor: Document, server: ModelServer | None
+    ) -> None:
+        digest = predictor["model"]["storageUri"].rstrip("/").rpartition("/")[2]
+        if digest in self.cluster.pods:
+            self._pod(label, name, self.cluster.pods[digest])
+        elif server is not None and server.last_words is not None:
+            ended = {
+                "exitCode": server.process.returncode or 1,
+                "reason": "Error",
+                "message": server.last_words,
+            }
+            status = {
+                "name": "kserve-container",
+                "image": "model-server",
+                "imageID": "",
+                "ready": False,
+                "restartCount": 1,
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting"}},
+                "lastState": {"terminated": ended},
+            }
+            self._pod(label, name, [status])
 
     def _model_status(self, name: str, server: ModelServer | None, *, blocks: bool) -> Document:
         words = server.last_words if server else "the pod does not start"
@@ -262,8 +286,7 @@ class Controller:
     def _revive(self, name: str, revision: Document) -> ModelServer | None:
         own, predictor = revision["metadata"]["name"], revision["spec"]["predictor"]
         server = self._server(f"{self._namespace}/{own}", name, predictor)
-        if server is None:
-            self._pods({"serving.knative.dev/revision": own}, own, predictor["model"]["storageUri"])
+        self._show_failure({"serving.knative.dev/revision": own}, own, predictor, server)
         words = server.last_words if server else None
         ready = "True" if server and server.is_ready else "Unknown" if words is None else "False"
         condition = {"type": "Ready", "status": ready}
@@ -365,8 +388,7 @@ class Controller:
         if copies == 0:
             return None
         server = self._server(backend, name, predictor)
-        if server is None:
-            self._pods(labels, own, predictor["model"]["storageUri"])
+        self._show_failure(labels, own, predictor, server)
         available = copies if server and server.is_ready else 0
         if deployment.get("status", {}).get("availableReplicas", 0) != available:
             counts = {"replicas": copies, "readyReplicas": available, "availableReplicas": available}

@@ -19,10 +19,13 @@ from tests.support.serving_contract import WallClock
 
 from kfops.adapters.kserve import names
 from kfops.adapters.kserve.adapter import KServeServing, Settings
+from kfops.adapters.kserve.counting import counted_arms, own_requests
 from kfops.adapters.kserve.installation import Told
 from kfops.adapters.kserve.own_requests import OwnRequests
 from kfops.adapters.kubernetes.client import Kubernetes
 from kfops.adapters.local.digest import digest_of_directory
+from kfops.adapters.prometheus.adapter import PrometheusTraffic
+from kfops.adapters.prometheus.api import Prometheus
 from kfops.domain.environment import EnvironmentKey
 from kfops.ports.serving import ModelSource
 
@@ -47,6 +50,13 @@ class KServePlace:
             kubernetes, self._publish, WallClock(), self.own, Settings(told, through=plane.url)
         )
         self.users = Users(self)
+        self.counted_within_s = 10.0
+        self.traffic: PrometheusTraffic | None = None
+
+    def counted_by(self, prometheus: Prometheus) -> None:
+        self.traffic = PrometheusTraffic(
+            prometheus, lambda key: counted_arms(self.serving, key), own_requests(self.own), WallClock()
+        )
 
     def source(self, name: str, version: str, **more: Any) -> ModelSource:
         directory = self._models / name

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kfops.adapters.kserve import knative, names, standard
 from kfops.adapters.kserve.documents import Mode, mode_of
-from kfops.adapters.kserve.failing import failure_of, restarts_of
+from kfops.adapters.kserve.failing import exit_of, failure_of, restarts_of
 from kfops.adapters.kserve.knative import KnativeView
 from kfops.adapters.kserve.names import predictor_service
 from kfops.adapters.kserve.standard import StandardView
 from kfops.adapters.kubernetes.client import Kubernetes, condition
-from kfops.domain.canary_facts import Readiness
+from kfops.domain.canary_facts import FailureKind, Readiness
 from kfops.domain.environment import EnvironmentKey
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.serving import Arm
 
 Document = dict[str, Any]
+
+_LONGEST_WORDS = 500
+_OF_THE_MODEL = {FailureKind.DOES_NOT_START, FailureKind.DIED}
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Cluster:
         )
         pods = self.kubernetes.list(names.pods(self.key.namespace), label)
         failure = failure_of(pods, conditions, self._told(name), was_ready=is_ready)
+        if failure is not None and failure.kind in _OF_THE_MODEL and not failure.message:
+            failure = replace(failure, message=self._last_words(pods) or exit_of(pods))
         return Arm(
             failure or (Readiness.READY if is_ready else Readiness.STARTING), restarts=restarts_of(pods)
         )
@@ -62,6 +68,15 @@ class Cluster:
         if canary is not None and name == predictor_service(self.key.model, canary.name):
             return canary.is_ready
         return bool(deployment.get("status", {}).get("availableReplicas", 0))
+
+    def _last_words(self, pods: list[Document]) -> str:
+        """Of the container that ended, from its log; where that cannot be had, there are none."""
+        for pod in pods:
+            path = f"{names.pods(self.key.namespace)}/{pod['metadata']['name']}/log"
+            query = {"container": "kserve-container", "tailLines": "5", "previous": "true"}
+            with contextlib.suppress(Unavailable, Refused):
+                return (self.kubernetes.text(path, query) or "").strip()[-_LONGEST_WORDS:]
+        return ""
 
     def _told(self, name: str) -> Mapping[str, Any]:
         """KServe's own words, where they are about this revision and not about an earlier one."""

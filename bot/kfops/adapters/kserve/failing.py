@@ -85,11 +85,7 @@ def _of_container(container: Document, *, was_ready: bool) -> tuple[FailureKind,
         return FailureKind.OUT_OF_MEMORY, f"the container {container['name']} was killed: out of memory"
     is_down = waiting.get("reason") in _CRASHING or bool(container.get("state", {}).get("terminated"))
     if is_down and ended.get("exitCode", 0) != 0:
-        text = (
-            _text(ended.get("message"))
-            or f"the container {container['name']} ended with exit code {ended['exitCode']}"
-        )
-        return (FailureKind.DIED if was_ready else FailureKind.DOES_NOT_START), text
+        return (FailureKind.DIED if was_ready else FailureKind.DOES_NOT_START), _text(ended.get("message"))
     if waiting.get("reason") in _CRASHING:
         return FailureKind.DOES_NOT_START, f"{waiting['reason']}: {_text(waiting.get('message'))}"
     return None
@@ -99,6 +95,17 @@ def _of_reason(reason: str) -> FailureKind:
     if reason == "OOMKilled":
         return FailureKind.OUT_OF_MEMORY
     return FailureKind.NEVER_READY if reason == "ProgressDeadlineExceeded" else FailureKind.DOES_NOT_START
+
+
+def exit_of(pods: Iterable[Document]) -> str:
+    """What can be said of a container that ended without a word."""
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses") or []:
+            ended = [container.get(state, {}).get("terminated") for state in ("state", "lastState")]
+            code = next((one["exitCode"] for one in ended if one), None)
+            if code is not None:
+                return f"the container {container['name']} ended with exit code {code}"
+    return ""
 
 
 def restarts_of(pods: Iterable[Document]) -> int:
