@@ -66,6 +66,8 @@ def judged(context: Context, read: RulesRead) -> Judged:
     wants_staging = Requirement.STAGING in facts.requires
     facts = replace(
         facts,
+        # What another operation holds is waited for, as long as it takes; what a person holds is not.
+        lock=facts.lock if facts.lock and facts.lock.operation_id is None else None,
         run_succeeded=run is not None,
         model_digest=run.model_digest if run else None,
         failed_gates=tuple(one.text for one in evidence.gates if one.holds is False) if evidence else (),

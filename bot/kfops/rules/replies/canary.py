@@ -149,7 +149,8 @@ def _next(view: View, facts: DeployFacts) -> str:
     rollout, name = facts.rollout, code_span(f'/rollback {facts.environment} --reason "…"')
     match view.operation.outcome:
         case Outcome.SUCCEEDED:
-            return f"{name} takes it back · `/status` shows what serves where."
+            where = " on an open pull request" if facts.merge_sha else ""
+            return f"{name}{where} takes it back · `/status` shows what serves where."
         case Outcome.ROLLED_BACK:
             return "push a commit that mends it, then `/build_run` and deploy again."
         case None if rollout is None:
