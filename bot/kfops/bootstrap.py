@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from kfops.adapters.github.forge import GitHubForge
+    from kfops.adapters.local.confinement import Confinement
     from kfops.adapters.local.environments.adapter import LocalEnvironments
-    from kfops.adapters.local.sandbox import Confinement
     from kfops.adapters.local.serving.adapter import LocalServing
     from kfops.adapters.mlflow.server import MlflowServer
     from kfops.adapters.s3.bucket import Bucket

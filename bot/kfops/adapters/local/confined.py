@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Self
 
+from kfops.adapters.local.confinement import Confinement, Limits
 from kfops.adapters.local.process_tree import kill_tree, too_much_memory
-from kfops.adapters.local.sandbox import Confinement, Limits
 
 _TAIL_BYTES = 4000
 _LOOK_EVERY_S = 0.25

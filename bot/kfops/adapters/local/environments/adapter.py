@@ -17,11 +17,11 @@ from threading import Lock, Semaphore, Thread
 
 from packaging.tags import sys_tags
 
+from kfops.adapters.local.confinement import Confinement
 from kfops.adapters.local.environments.index_source import OperatorsIndex
 from kfops.adapters.local.environments.installed import missing
 from kfops.adapters.local.environments.installing import Bounds, Installer, environment_digest
 from kfops.adapters.local.environments.operators_pip import operators_index
-from kfops.adapters.local.sandbox import Confinement
 from kfops.domain.requirements import RequirementProblem, Requirements, read_requirement, read_requirements
 from kfops.ports.environments import EnvironmentOrder, Making, NotMade, Ready
 from kfops.ports.errors import Refused, Unavailable

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfops.adapters.local.confined import Confined, Ended
+from kfops.adapters.local.confinement import Confinement, Limits
 from kfops.adapters.local.digest import digest_of_file, files_of
 from kfops.adapters.local.disk import too_much
 from kfops.adapters.local.environments.gate import SOCKET, Gate, opened
 from kfops.adapters.local.environments.index_source import IndexSource, OperatorsIndex
-from kfops.adapters.local.sandbox import Confinement, Limits
 from kfops.ports.environments import NotMade
 from kfops.ports.errors import Refused
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from kfops.adapters.local import processes
+from kfops.adapters.local.confinement import Confinement, Limits
 from kfops.adapters.local.environments.inside_path import bound, imported
 from kfops.adapters.local.pipelines.compiling import Compiler
 from kfops.adapters.local.pipelines.data_files import data_digests
 from kfops.adapters.local.pipelines.handed_over import HandedOver
 from kfops.adapters.local.pipelines.run_folder import RunFolder, from_json, write_whole
 from kfops.adapters.local.pipelines.suitable import unsuitable
-from kfops.adapters.local.sandbox import Confinement, Limits
 from kfops.domain.package import CompileFailure, Package
 from kfops.domain.package_policy import Allowed
 from kfops.domain.run import ENDED, Failure, FailureKind, RunOutputs, RunState, RunStatus, Step

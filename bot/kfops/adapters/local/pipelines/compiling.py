@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kfops.adapters.local.confined import Confined, Ended
+from kfops.adapters.local.confinement import Confinement, Limits
 from kfops.adapters.local.environments.inside_path import bound, imported
 from kfops.adapters.local.outputs import read_output
 from kfops.adapters.local.pipelines.suitable import unsuitable
-from kfops.adapters.local.sandbox import Confinement, Limits
 from kfops.domain.package import CompileFailure, Package
 from kfops.domain.package_ir import LARGEST_BYTES, NotAPackage, read_package
 from kfops.domain.package_policy import Allowed, objections

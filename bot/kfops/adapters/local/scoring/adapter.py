@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kfops.adapters.local.confined import Confined
+from kfops.adapters.local.confinement import Confinement, Limits
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.environments.inside_path import PackagesOf, bound, imported
-from kfops.adapters.local.sandbox import Confinement, Limits
 from kfops.adapters.local.scoring import reading
 from kfops.domain.evidence import Comparison, ScoringFailure
 from kfops.domain.golden import Answers, Questions
