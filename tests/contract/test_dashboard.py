@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlparse
 import httpx
 import pytest
 from fastapi import FastAPI, Response
+from tests.support.tampering import tamper
 
 from kfops.adapters.github.signing_in import GitHubVisitors, page_of
 from kfops.adapters.sql.ledger import SqlLedger
@@ -314,8 +315,7 @@ def test_a_page_follows_an_operation_until_it_is_over(site):
 
 
 def test_a_broken_chain_is_shown(site):
-    with site.book.database.write() as connection:
-        connection.exec_driver_sql("UPDATE audit SET actor = 'mallory'")
+    tamper(site.book, "UPDATE audit SET actor = 'mallory'")
 
     assert "The chain is broken" in site.browser("ann").get("/dashboard/ann/churn/audit").text
 

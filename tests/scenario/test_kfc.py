@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.tampering import tamper
 
 from kfops.adapters.local.sandbox import probe
 from kfops.adapters.sql.ledger import SqlLedger
@@ -251,8 +252,7 @@ def test_the_audit_trail_is_shown_and_verified_and_a_change_is_found(tmp_path):
     )
     assert kfops(tmp_path, "audit", "verify").returncode == 0
 
-    with ledger.database.write() as connection:
-        connection.exec_driver_sql("UPDATE audit SET actor = 'eve' WHERE sequence = 1")
+    tamper(ledger, "UPDATE audit SET actor = 'eve' WHERE sequence = 1")
     ledger.close()
     broken = kfops(tmp_path, "audit", "verify", "--json")
     assert broken.returncode == 1

@@ -73,7 +73,12 @@ def test_a_push_brings_the_head_and_wakes_what_waits():
     found = arrived(event)
 
     assert found.head is not None
-    assert (found.head.head_sha, found.is_push, found.pokes, found.pull_request) == ("a" * 40, True, True, 5)
+    assert (found.head.head_sha, found.head.pushed_at, found.pokes, found.pull_request) == (
+        "a" * 40,
+        NOW,
+        True,
+        5,
+    )
 
 
 @pytest.mark.parametrize(("numbers", "pull_request"), [((5,), 5), ((), None), ((5, 6), None)])

@@ -15,7 +15,7 @@ from kfops.domain.events import Commented, Poked, PullRequestChanged
 from kfops.domain.pull_request import Actor, Comment, Head, Repository
 from kfops.webhook.payloads import EVENTS, PayloadProblem, parse
 
-SHA, BASE = "a" * 40, "b" * 40
+SHA, BASE, BEFORE = "a" * 40, "b" * 40, "c" * 40
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 ADA = Actor(101, "ada")
 CHURN = Repository(7, "ada/churn", "main", private=True, html_url="https://github.com/ada/churn")
@@ -122,7 +122,7 @@ def _pull_request(action: str = "synchronize") -> dict[str, Any]:
             "head": {"label": "bob:topic", "ref": "topic", "sha": SHA, "repo": {"id": 8, "name": "churn"}},
             "base": {"label": "ada:main", "ref": "main", "sha": BASE, "repo": {"id": 7, "name": "churn"}},
         },
-        "before": "c" * 40,
+        "before": BEFORE,
         "after": SHA,
         **_common(),
     }
@@ -206,9 +206,10 @@ def test_r7_a_pull_request_carries_its_head() -> None:
         is_open=True,
         is_merged=False,
         updated_at=AT,
+        before_sha=BEFORE,
     )
     assert isinstance(found, PullRequestChanged)
-    assert found.head(AT) == Head(SHA, BASE, "main", 8, ADA, AT)
+    assert found.head(AT) == Head(SHA, BASE, "main", 8, ADA, AT, AT, AT, BEFORE)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from kfops.domain.pull_request import Actor, Comment, Head, Repository
+from kfops.domain.pull_request import NOBODY, Actor, Comment, Head, Repository
 
 _PUSHES = frozenset({"opened", "synchronize"})
 
@@ -41,19 +41,24 @@ class PullRequestChanged:
     is_open: bool
     is_merged: bool
     updated_at: datetime
+    before_sha: str | None = None  # of a push onto the branch
 
     @property
     def is_push(self) -> bool:
         return self.action in _PUSHES
 
     def head(self, received_at: datetime) -> Head:
+        """Only a push makes its sender the last pusher (R6)."""
         return Head(
             head_sha=self.head_sha,
             base_sha=self.base_sha,
             base_ref=self.base_ref,
             head_repository_id=self.head_repository_id,
-            sender=self.sender,
+            sender=self.sender if self.is_push else NOBODY,
             received_at=received_at,
+            changed_at=self.updated_at,
+            pushed_at=self.updated_at if self.is_push else None,
+            before_sha=self.before_sha,
         )
 
 

@@ -80,6 +80,7 @@ class EffectRecord:
     name: str
     state: EffectState
     identity: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Operation:
     ended_at: datetime | None = None
     told_digest: str = ""
     told_at: datetime | None = None
+    takeovers: int = 0  # how often a lease ran out and another worker went on
     effects: Mapping[str, EffectRecord] = field(default_factory=dict)
 
     def identity(self, effect: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
@@ -14,6 +14,9 @@ class Actor:
     id: int
     login: str
     is_human: bool = True
+
+
+NOBODY = Actor(0, "", is_human=False)  # of whom no delivery told
 
 
 class Permission(IntEnum):
@@ -60,7 +63,11 @@ class PullRequest:
 
 @dataclass(frozen=True)
 class Head:
-    """What the last `pull_request` delivery said of a pull request (trust rule R7)."""
+    """What the last `pull_request` delivery said of a pull request (trust rule R7).
+
+    `changed_at` is the forge's moment, None where a release before knew none; `pushed_at` that of the last push, whose
+    sender `sender` is (id 0: no delivery told). `before_sha`: what a push replaced.
+    """
 
     head_sha: str
     base_sha: str
@@ -68,6 +75,25 @@ class Head:
     head_repository_id: int | None
     sender: Actor
     received_at: datetime
+    changed_at: datetime | None = None
+    pushed_at: datetime | None = None
+    before_sha: str | None = None
+
+    def then(self, told: Head) -> Head:
+        """What is known after one more delivery, which may have been overtaken by those before it.
+
+        The forge's moments have seconds; within one, a push whose result the known one replaced is the earlier.
+        """
+        is_older = _is_before(told.changed_at, self.changed_at)
+        is_replaced = told.changed_at == self.changed_at and told.head_sha == self.before_sha
+        known = self if is_older or is_replaced else told
+        is_last_push = told.pushed_at is not None and not _is_before(told.pushed_at, self.pushed_at)
+        pushed = told if is_last_push and not is_replaced else self
+        return replace(known, sender=pushed.sender, pushed_at=pushed.pushed_at)
+
+
+def _is_before(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one < other
 
 
 class ReviewState(StrEnum):

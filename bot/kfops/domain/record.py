@@ -65,3 +65,8 @@ class AuditEntry:
     detail: Mapping[str, Any]
     previous: str
     digest: str
+
+    @property
+    def name(self) -> str:
+        """By which whoever had it written knows it again."""
+        return f"{self.sequence}:{self.digest}"

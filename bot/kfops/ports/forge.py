@@ -136,6 +136,12 @@ class Statuses(Protocol):
         """Creates, or finds by `external_id` kept in the deployment's payload."""
         ...
 
+    def find_deployment(
+        self, repository_id: int, *, sha: str, environment: str, external_id: str
+    ) -> int | None:
+        """The one that `create_deployment` made under this `external_id`."""
+        ...
+
     def deployment_status(
         self,
         repository_id: int,

@@ -43,7 +43,6 @@ class Arrival:
     installation_id: int | None = None
     pull_request: int | None = None
     head: Head | None = None
-    is_push: bool = False  # only a push makes its sender the last pusher (R6)
     operations: tuple[NewOperation, ...] = ()
     pokes: bool = False
 
@@ -75,6 +74,7 @@ class Saved:
     outcome: Outcome | None = None
     reason_code: str | None = None
     ended_at: datetime | None = None
+    settle_at: datetime | None = None  # ended, and something outside is to be looked at again then (R18)
 
 
 class Work(Protocol):
@@ -84,10 +84,14 @@ class Work(Protocol):
         """The next due operation, at most one a serial key, oldest first; leased and with a new fence."""
         ...
 
+    def claim_unsettled(self, owner: str, now: datetime, lease: timedelta) -> Operation | None:
+        """The next ended operation that left something outside in no final state (R18); leased and with a new fence."""
+        ...
+
     def renew(self, operation: Operation, now: datetime, lease: timedelta) -> None: ...
 
     def save(self, operation: Operation, saved: Saved) -> None:
-        """Write a step down and give the lease back."""
+        """Write a step down and give the lease back. Who asked for attention during the step gets it: `due_at` is theirs."""
         ...
 
     def effect_about(self, operation: Operation, name: str, now: datetime) -> bool:
@@ -170,12 +174,12 @@ class Audit(Protocol):
         actor: str,
         action: str,
         detail: Mapping[str, Any],
-    ) -> None: ...
+    ) -> AuditEntry: ...
 
     def trail(self, repository_id: int, pull_request: int | None = None) -> tuple[AuditEntry, ...]: ...
 
     def verify(self, repository_id: int) -> str | None:
-        """None when the chain holds; else a sentence naming the first broken link."""
+        """None when the chain holds and has what ended operations wrote; else a sentence naming the first broken link."""
         ...
 
 

@@ -114,6 +114,7 @@ class _PullRequestEvent(_Delivery):
     action: str
     pull_request: _PullRequest
     sender: _User
+    before: Sha | None = None
 
     def event(self) -> Event:
         pull = self.pull_request
@@ -131,6 +132,7 @@ class _PullRequestEvent(_Delivery):
             is_open=pull.state == "open",
             is_merged=pull.merged,
             updated_at=pull.updated_at,
+            before_sha=self.before,
         )
 
 

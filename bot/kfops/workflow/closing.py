@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from kfops.domain.facts import DeployFacts
-from kfops.domain.operation import ROLLOUTS, RUNS, Kind, Outcome
+from kfops.domain.operation import ROLLOUTS, RUNS, Kind, Operation, Outcome
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.forge import CheckConclusion, CheckReport, DeploymentState
 from kfops.workflow.context import Context, Facts
 from kfops.workflow.holding import give_back
-from kfops.workflow.telling import REACTIONS, react, tell
+from kfops.workflow.telling import REACTIONS, external_id, react, tell
 
 PATIENCE = timedelta(hours=6)
+AGAIN = timedelta(minutes=10)
+LATE = timedelta(minutes=2)  # by then the last call of a worker that was paused past its lease has come in
 CONCLUSIONS = {
     Outcome.SUCCEEDED: CheckConclusion.SUCCESS,
     Outcome.FAILED: CheckConclusion.FAILURE,
@@ -24,18 +27,39 @@ CONCLUSIONS = {
 }
 
 
-def close(context: Context, facts: Facts, repository_url: str) -> None:
-    """All of it is idempotent: a crash in the middle does it again. Raises `Unavailable` while the forge is away."""
-    operation = context.operation
-    if operation.outcome is None:
+def close(context: Context, facts: Facts) -> None:
+    """All of it is idempotent: a crash in the middle does it again. Every part is tried, whatever became of the others.
+
+    Raises `Unavailable` when one may go through later, else `Refused` when the forge will not have one of them.
+    """
+    operation, problems = context.operation, list[Unavailable | Refused]()
+    outcome = operation.outcome
+    if outcome is None:
         raise ValueError(f"operation {operation.id} closes without an outcome")
-    context.effect("audit", lambda: _audit(context, facts))
-    _finish_deployment(context, facts)
-    _report_check(context, CONCLUSIONS[operation.outcome])
-    tell(context, operation, facts, repository_url)
-    react(context, REACTIONS[operation.outcome])
+    context.effect("audit", lambda: _audit(context, facts), lambda: _audited(context))
     if isinstance(facts, DeployFacts):
-        give_back(context, facts.environment)
+        give_back(
+            context, facts.environment
+        )  # first: nobody waits for an environment because the forge is away
+    parts: tuple[Callable[[], None], ...] = (
+        lambda: _finish_deployment(context, facts),
+        lambda: _report_check(context, CONCLUSIONS[outcome]),
+        lambda: tell(context, operation, facts, repository_url(context)),
+        lambda: react(context, REACTIONS[outcome]),
+    )
+    for part in parts:
+        try:
+            part()
+        except (Unavailable, Refused) as error:
+            problems.append(error)
+    for kind in (Unavailable, Refused):
+        for problem in problems:
+            if isinstance(problem, kind):
+                raise problem
+
+
+def repository_url(context: Context) -> str:
+    return context.ports.forge.repository(context.operation.subject.repository_id).html_url
 
 
 def begin_check(context: Context) -> None:
@@ -46,7 +70,7 @@ def _report_check(context: Context, conclusion: CheckConclusion | None) -> None:
     operation = context.operation
     if operation.kind not in RUNS | ROLLOUTS or not operation.subject.head_sha:
         return
-    if operation.outcome is Outcome.REFUSED and operation.identity("check") is None:
+    if operation.outcome is Outcome.REFUSED and "check" not in operation.effects:
         return  # a refusal says nothing of the commit
     said = operation.outcome.value.replace("_", " ") if operation.outcome else "under way"
     report = CheckReport(
@@ -54,7 +78,7 @@ def _report_check(context: Context, conclusion: CheckConclusion | None) -> None:
         head_sha=operation.subject.head_sha,
         title=f"/{operation.kind.value}: {said}",
         summary=f"Operation {operation.id}, asked for by {operation.subject.author.login}.",
-        external_id=f"kfops-{operation.id}",
+        external_id=external_id(operation),
         conclusion=conclusion,
     )
     try:
@@ -71,17 +95,39 @@ def _send(context: Context, report: CheckReport) -> str:
 
 
 def _finish_deployment(context: Context, facts: Facts) -> None:
-    deployment = context.operation.identity("deployment")
-    if deployment is None or not isinstance(facts, DeployFacts):
+    if not isinstance(facts, DeployFacts):
+        return
+    deployment = _deployment(context, facts)
+    if deployment is None:
         return
     good = context.operation.outcome is Outcome.SUCCEEDED
     context.ports.forge.deployment_status(
         context.operation.subject.repository_id,
-        int(deployment),
+        deployment,
         DeploymentState.SUCCESS if good else DeploymentState.FAILURE,
         description=(facts.rollout.sentence if facts.rollout else "")[:140],
         environment_url=facts.url or None,
     )
+
+
+def _deployment(context: Context, facts: DeployFacts) -> int | None:
+    """Also one whose making was cut off before its number was written down."""
+    operation = context.operation
+    known = operation.identity("deployment")
+    if known is not None or "deployment" not in operation.effects:
+        return int(known) if known else None
+    return context.ports.forge.find_deployment(
+        operation.subject.repository_id,
+        sha=str(operation.subject.head_sha),
+        environment=facts.environment,
+        external_id=external_id(operation),
+    )
+
+
+def _audited(context: Context) -> str | None:
+    subject = context.operation.subject
+    trail = context.ports.ledger.trail(subject.repository_id, subject.pull_request)
+    return next((one.name for one in trail if one.detail.get("operation") == context.operation.id), None)
 
 
 def _audit(context: Context, facts: Facts) -> str:
@@ -97,7 +143,7 @@ def _audit(context: Context, facts: Facts) -> str:
         detail |= {"model_digest": facts.model_digest, "merge_sha": facts.merge_sha, "forced": facts.forced}
     if operation.kind in {Kind.HELP, Kind.STATUS, Kind.PLAN}:
         return "-"
-    context.ports.ledger.append(
+    entry = context.ports.ledger.append(
         operation.subject.repository_id,
         operation.subject.pull_request,
         context.now,
@@ -105,9 +151,24 @@ def _audit(context: Context, facts: Facts) -> str:
         operation.kind.value,
         detail,
     )
-    return "-"
+    return entry.name
 
 
-def is_hopeless(context: Context, error: Unavailable) -> bool:
-    """The forge has been away for so long that the operation ends untold; the ledger has it."""
-    return context.now - context.operation.due_at > PATIENCE and bool(str(error))
+def is_hopeless(context: Context) -> bool:
+    """The forge has been away for so long that the operation ends untold; the ledger has it, and `settling` goes on.
+
+    Closing began when it was written into the trail: `due_at` moves with each attempt.
+    """
+    began = context.operation.effects.get("audit")
+    return began is not None and began.at is not None and context.now - began.at > PATIENCE
+
+
+def look_again(operation: Operation, now: datetime, problem: Unavailable | Refused | None) -> datetime | None:
+    """When an operation that ends now is to be settled (R18); None: all of it is in its final state.
+
+    After a take-over, what is final may still be overwritten: the worker before may have been in the middle of a call.
+    """
+    may_dangle = bool({"check", "deployment"} & operation.effects.keys())
+    if isinstance(problem, Unavailable) or (problem and may_dangle):
+        return now + AGAIN
+    return now + LATE if may_dangle and operation.takeovers else None

@@ -48,6 +48,7 @@ class Options:
     data_dir: Path
     policy: Policy = OPEN_POLICY
     max_runs: int = 2
+    lease: timedelta = timedelta(seconds=30)  # a call to the outside takes less than what is left of it (R14)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 

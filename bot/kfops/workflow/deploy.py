@@ -24,6 +24,7 @@ from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import refusal, rules, rules_when_asked
 from kfops.workflow.holding import take
 from kfops.workflow.judging import command_of, judged
+from kfops.workflow.telling import external_id
 
 SOON = timedelta(seconds=1)
 PRODUCTION = "production"
@@ -198,6 +199,6 @@ def _deployment(context: Context, facts: DeployFacts) -> str:
             subject.repository_id,
             sha=str(subject.head_sha),
             environment=facts.environment,
-            external_id=f"kfops-{context.operation.id}",
+            external_id=external_id(context.operation),
         )
     )

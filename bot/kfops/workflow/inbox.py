@@ -52,7 +52,6 @@ def arrival_of(
         installation_id=event.installation_id,
         pull_request=pull_request,
         head=head,
-        is_push=isinstance(event, PullRequestChanged) and event.is_push,
         operations=operations,
         pokes=pokes,
     )

@@ -26,7 +26,6 @@ from kfops.workflow.context import Context, End, Facts, Next, Options, Ports, St
 from kfops.workflow.judging import environment_name
 from kfops.workflow.telling import is_time, react, state_of, tell
 
-LEASE = timedelta(seconds=30)
 BACKOFF = (1, 2, 5, 10, 30, 60)  # seconds
 DEFECTS = 3
 LONG = timedelta(seconds=30)  # what takes longer shows a check run while it is under way
@@ -36,12 +35,12 @@ log = structlog.get_logger("kfops.reconcile")
 
 def reconcile_one(ports: Ports, options: Options, owner: str) -> bool:
     """One step of one operation. False when nothing was due."""
-    operation = ports.ledger.claim(owner, ports.clock.now(), LEASE)
+    operation = ports.ledger.claim(owner, ports.clock.now(), options.lease)
     if operation is None:
         return False
     context = Context(operation, ports, options, ports.clock.now())
     try:
-        with _leased(ports, operation):
+        with leased(ports, operation, options.lease):
             saved = _turn(context)
         ports.ledger.save(operation, saved)
     except Fenced:
@@ -50,14 +49,14 @@ def reconcile_one(ports: Ports, options: Options, owner: str) -> bool:
 
 
 @contextmanager
-def _leased(ports: Ports, operation: Operation) -> Iterator[None]:
+def leased(ports: Ports, operation: Operation, lease: timedelta) -> Iterator[None]:
     """Keep the lease while a step works longer than it lasts (scoring, a checkout)."""
     done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(LEASE.total_seconds() / 3):
+        while not done.wait(lease.total_seconds() / 3):
             try:
-                ports.ledger.renew(operation, ports.clock.now(), LEASE)
+                ports.ledger.renew(operation, ports.clock.now(), lease)
             except (Fenced, Unavailable) as error:
                 log.warning("lease not renewed", operation=operation.id, error=str(error))
 
@@ -155,14 +154,17 @@ def _first(context: Context, facts: Facts) -> Step:
 
 def _close(context: Context, facts: Facts) -> Saved:
     operation = context.operation
+    problem: Unavailable | Refused | None = None
     try:
-        closing.close(context, facts, _repository_url(context))
+        closing.close(context, facts)
     except Unavailable as error:
-        if not closing.is_hopeless(context, error):
+        if not closing.is_hopeless(context):
             return _later(context, facts, operation.failures + 1, error)
-        log.warning("ended untold", operation=operation.id, error=str(error))
+        problem = error
     except Refused as error:
-        log.warning("ended untold", operation=operation.id, error=str(error))
+        problem = error
+    if problem is not None:
+        log.warning("ended untold", operation=operation.id, error=str(problem))
     return Saved(
         "ended",
         dump(facts),
@@ -170,6 +172,7 @@ def _close(context: Context, facts: Facts) -> Saved:
         outcome=operation.outcome,
         reason_code=operation.reason_code,
         ended_at=context.now,
+        settle_at=closing.look_again(operation, context.now, problem),
     )
 
 
@@ -199,7 +202,7 @@ def _try_to_tell(context: Context, operation: Operation, facts: Facts) -> None:
     try:
         if context.now - context.operation.created_at > LONG:
             closing.begin_check(context)
-        tell(context, operation, facts, _repository_url(context))
+        tell(context, operation, facts, closing.repository_url(context))
     except (Unavailable, Refused) as error:
         log.info("not told", operation=operation.id, error=str(error))
 
@@ -232,7 +235,3 @@ def _later(context: Context, facts: Facts, failures: int, error: Unavailable | N
 
 def _with_refusal(facts: Facts, why: Refusal) -> Facts:
     return replace(facts, refusal=why)
-
-
-def _repository_url(context: Context) -> str:
-    return context.ports.forge.repository(context.operation.subject.repository_id).html_url

@@ -26,6 +26,11 @@ REACTIONS = {
 }
 
 
+def external_id(operation: Operation) -> str:
+    """By which the bot's check run and deployment are found again."""
+    return f"kfops-{operation.id}"
+
+
 def state_of(facts: Facts) -> str:
     """What a reader must see soon when it changes; everything else waits for the rhythm."""
     if isinstance(facts, DeployFacts) and facts.rollout:

@@ -18,7 +18,10 @@ log = structlog.get_logger("kfops.workers")
 
 @dataclass
 class Workers:
-    """`start` them, `poke` when something arrived, `stop` when the process ends. `every` runs in a thread of its own."""
+    """`start` them, `poke` when something arrived, `stop` when the process ends.
+
+    `every`: at once and then every so many seconds, in a thread of its own.
+    """
 
     ports: Ports
     options: Options
@@ -36,13 +39,14 @@ class Workers:
 
     def every(self, seconds: float, do: Callable[[], None], name: str) -> None:
         def loop() -> None:
-            while not self._stopping.wait(seconds):
+            while not self._stopping.is_set():
                 try:
                     do()
                 except Unavailable as error:
                     log.info("repair put off", what=name, error=str(error))
                 except Exception:
                     log.exception("repair failed", what=name)
+                self._stopping.wait(seconds)
 
         thread = threading.Thread(target=loop, name=name, daemon=True)
         thread.start()

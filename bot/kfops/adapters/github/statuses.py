@@ -101,10 +101,9 @@ class GitHubStatuses:
 
     def create_deployment(self, repository_id: int, *, sha: str, environment: str, external_id: str) -> int:
         """Refused where GitHub makes it for another commit than `sha`."""
-        query: dict[str, str | int] = {"sha": sha, "environment": environment}
-        for one in self.client.every(DEPLOYMENTS, repository_id, query=query):
-            if _external_id(one.get("payload")) == external_id:
-                return int(one["id"])
+        known = self.find_deployment(repository_id, sha=sha, environment=environment, external_id=external_id)
+        if known is not None:
+            return known
         body = {
             "ref": sha,
             "environment": environment,
@@ -120,6 +119,15 @@ class GitHubStatuses:
         if made["sha"] != sha:
             raise Refused(f"GitHub made the deployment of {made['sha'][:7]}, not of {sha[:7]}")
         return int(made["id"])
+
+    def find_deployment(
+        self, repository_id: int, *, sha: str, environment: str, external_id: str
+    ) -> int | None:
+        query: dict[str, str | int] = {"sha": sha, "environment": environment}
+        for one in self.client.every(DEPLOYMENTS, repository_id, query=query):
+            if _external_id(one.get("payload")) == external_id:
+                return int(one["id"])
+        return None
 
     def deployment_status(
         self,

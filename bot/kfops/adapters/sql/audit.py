@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kfops.adapters.sql import tables as t
-from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.database import Database, Turn
 from kfops.domain.record import AuditEntry
 
 a = t.audit.c
@@ -30,11 +30,10 @@ class SqlAudit:
         actor: str,
         action: str,
         detail: Mapping[str, Any],
-    ) -> None:
+    ) -> AuditEntry:
         with self.database.write() as connection:
-            if not self.database.is_sqlite:
-                # Two replicas appending at once would both see the same last entry.
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": repository_id})
+            # Two replicas appending at once would both see the same last entry.
+            self.database.take_turns(connection, Turn.AUDIT, [repository_id])
             last = connection.execute(
                 sa.select(a.sequence, a.digest)
                 .where(a.repository_id == repository_id)
@@ -51,9 +50,9 @@ class SqlAudit:
                 "action": action,
                 "detail": json.loads(json.dumps(detail, default=str)),
             }
-            connection.execute(
-                sa.insert(t.audit).values(**values, previous=previous, digest=digest(previous, values))
-            )
+            entry = AuditEntry(**values, previous=previous, digest=digest(previous, values))
+            connection.execute(sa.insert(t.audit).values(**vars(entry)))
+            return entry
 
     def trail(self, repository_id: int, pull_request: int | None = None) -> tuple[AuditEntry, ...]:
         where = [a.repository_id == repository_id]
@@ -64,16 +63,45 @@ class SqlAudit:
             return tuple(AuditEntry(**row._asdict()) for row in rows)
 
     def verify(self, repository_id: int) -> str | None:
-        previous = GENESIS
-        for number, entry in enumerate(self.trail(repository_id), start=1):
-            if entry.sequence != number:
-                return f"entry {number} is missing: the next one is {entry.sequence}"
-            if entry.previous != previous:
-                return f"entry {number} does not follow the entry before it"
-            if digest(previous, vars(entry)) != entry.digest:
-                return f"entry {number} was changed after it was written"
-            previous = entry.digest
+        # Read first: what is written from here on is in the trail and not among them.
+        wrote = self._written_by(repository_id)
+        trail = self.trail(repository_id)
+        broken = _broken(trail)
+        if broken:
+            return broken
+        known = {entry.sequence: entry for entry in trail}
+        for operation, name in wrote:
+            sequence = int(name.partition(":")[0])
+            if sequence not in known:
+                return f"entry {sequence} is missing: operation {operation} wrote it"
+            if known[sequence].name != name:
+                return f"entry {sequence} is not the one that operation {operation} wrote"
         return None
+
+    def _written_by(self, repository_id: int) -> list[tuple[int, str]]:
+        """(operation, entry's name): a chain alone does not show that its end was cut off."""
+        e, o = t.effects.c, t.operations.c
+        of_audit = sa.select(e.operation_id, e.identity).where(
+            o.id == e.operation_id,
+            o.repository_id == repository_id,
+            e.name == "audit",
+            e.identity.contains(":"),
+        )
+        with self.database.read() as connection:
+            return [(row.operation_id, row.identity) for row in connection.execute(of_audit)]
+
+
+def _broken(trail: tuple[AuditEntry, ...]) -> str | None:
+    previous = GENESIS
+    for number, entry in enumerate(trail, start=1):
+        if entry.sequence != number:
+            return f"entry {number} is missing: the next one is {entry.sequence}"
+        if entry.previous != previous:
+            return f"entry {number} does not follow the entry before it"
+        if digest(previous, vars(entry)) != entry.digest:
+            return f"entry {number} was changed after it was written"
+        previous = entry.digest
+    return None
 
 
 def digest(previous: str, values: Mapping[str, Any]) -> str:

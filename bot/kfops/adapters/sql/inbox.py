@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from kfops.adapters.sql import tables as t
-from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.database import Database, Turn
 from kfops.domain.pull_request import Actor, Head
 from kfops.ports.ledger import Arrival, NewOperation
 
@@ -18,70 +18,86 @@ class SqlInbox:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._deliveries = database.insert(t.deliveries).on_conflict_do_nothing().returning(t.deliveries.c.id)
+        self._repositories = _upsert_repositories(database)
 
     def accept(self, arrivals: Sequence[Arrival]) -> None:
+        """One statement for all deliveries and one for all repositories: hundreds may wait for this transaction."""
+        served = [one.repository_id for one in arrivals if one.repository_id is not None]
         with self.database.write() as connection:
-            for arrival in arrivals:
+            self.database.take_turns(connection, Turn.LINES, served)
+            new = self._new(connection, arrivals)
+            self._remember(connection, new)
+            for arrival in new:
                 self._accept(connection, arrival)
 
+    def _new(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Those that were not stored before, each once, as they came."""
+        first: dict[str, Arrival] = {}
+        for one in arrivals:
+            first.setdefault(one.delivery_id, one)
+        rows = [
+            {
+                "id": one.delivery_id,
+                "event": one.event,
+                "body_digest": one.body_digest,
+                "received_at": one.received_at,
+            }
+            for one in sorted(first.values(), key=lambda one: one.delivery_id)
+        ]
+        if not rows:
+            return []
+        stored = set(connection.execute(self._deliveries, rows).scalars())
+        return [one for name, one in first.items() if name in stored]
+
     def _accept(self, connection: Connection, arrival: Arrival) -> None:
-        is_new = self.database.insert_or_ignore(
-            connection,
-            t.deliveries,
-            id=arrival.delivery_id,
-            event=arrival.event,
-            body_digest=arrival.body_digest,
-            received_at=arrival.received_at,
-        )
-        if not is_new:
-            return
-        if arrival.repository_id is not None and arrival.repository_name:
-            self._remember(connection, arrival)
         if arrival.head is not None:
             self._set_head(connection, arrival, arrival.head)
         previous: int | None = None
         for operation in arrival.operations:
             previous = self._add_operation(connection, operation, previous)
         if arrival.pokes and arrival.repository_id is not None:
-            open_here = (
-                (t.operations.c.repository_id == arrival.repository_id)
-                & t.operations.c.ended_at.is_(None)
-                & (t.operations.c.due_at > arrival.received_at)
-            )
-            if arrival.pull_request is not None:
-                open_here &= t.operations.c.pull_request == arrival.pull_request
-            connection.execute(sa.update(t.operations).where(open_here).values(due_at=arrival.received_at))
+            self._poke(connection, arrival)
 
-    def _remember(self, connection: Connection, arrival: Arrival) -> None:
-        values: dict[str, Any] = {
-            "full_name": arrival.repository_name,
-            "default_branch": arrival.default_branch,
-        }
-        if arrival.installation_id is not None:
-            values["installation_id"] = arrival.installation_id
-        if not self.database.insert_or_ignore(connection, t.repositories, id=arrival.repository_id, **values):
-            connection.execute(
-                sa.update(t.repositories).where(t.repositories.c.id == arrival.repository_id).values(**values)
-            )
+    def _poke(self, connection: Connection, arrival: Arrival) -> None:
+        """Operations at work are poked too: their step may have looked already."""
+        o = t.operations.c
+        open_here = (
+            (o.repository_id == arrival.repository_id)
+            & o.ended_at.is_(None)
+            & ((o.due_at > arrival.received_at) | o.owner.is_not(None))
+        )
+        if arrival.pull_request is not None:
+            open_here &= o.pull_request == arrival.pull_request
+        connection.execute(sa.update(t.operations).where(open_here).values(due_at=arrival.received_at))
 
-    def _set_head(self, connection: Connection, arrival: Arrival, head: Head) -> None:
-        values = {
-            "head_sha": head.head_sha,
-            "base_sha": head.base_sha,
-            "base_ref": head.base_ref,
-            "head_repository_id": head.head_repository_id,
-            "sender_id": head.sender.id,
-            "sender_login": head.sender.login,
-            "sender_is_human": head.sender.is_human,
-            "received_at": head.received_at,
-        }
-        key = {"repository_id": arrival.repository_id, "pull_request": arrival.pull_request}
-        if not self.database.insert_or_ignore(connection, t.heads, **key, **values):
-            same = (t.heads.c.repository_id == arrival.repository_id) & (
-                t.heads.c.pull_request == arrival.pull_request
-            )
-            if not arrival.is_push:
-                values = {name: value for name, value in values.items() if not name.startswith("sender_")}
+    def _remember(self, connection: Connection, arrivals: Sequence[Arrival]) -> None:
+        """What each repository is called now. An installation is not forgotten when a delivery does not name it."""
+        latest: dict[int, dict[str, Any]] = {}
+        for one in arrivals:
+            if one.repository_id is not None and one.repository_name:
+                before = latest.get(one.repository_id, {})
+                latest[one.repository_id] = {
+                    "id": one.repository_id,
+                    "full_name": one.repository_name,
+                    "default_branch": one.default_branch,
+                    "installation_id": one.installation_id or before.get("installation_id"),
+                }
+        if latest:
+            connection.execute(self._repositories, [latest[key] for key in sorted(latest)])
+
+    def _set_head(self, connection: Connection, arrival: Arrival, told: Head) -> None:
+        repository_id, number = arrival.repository_id, arrival.pull_request
+        if repository_id is None or number is None:
+            return
+        known = head_of(connection, repository_id, number)
+        values = _row(known.then(told) if known else told)
+        if known is None:
+            values |= {"repository_id": repository_id, "pull_request": number}
+            connection.execute(sa.insert(t.heads).values(**values))
+        else:
+            c = t.heads.c
+            same = (c.repository_id == repository_id) & (c.pull_request == number)
             connection.execute(sa.update(t.heads).where(same).values(**values))
 
     def _add_operation(self, connection: Connection, new: NewOperation, previous: int | None) -> int | None:
@@ -127,6 +143,8 @@ class SqlInbox:
                 c.idx == pinned.index,
             )
         ).scalar_one()
+        o = t.operations.c
+        ahead = sa.exists().where(o.serial_key == new.serial_key, o.ended_at.is_(None))
         operation_id: int = connection.execute(
             sa.insert(t.operations)
             .values(
@@ -140,6 +158,7 @@ class SqlInbox:
                 facts={},
                 created_at=pinned.received_at,
                 due_at=pinned.received_at,
+                waiting=sa.true() if previous else sa.select(ahead).scalar_subquery(),
             )
             .returning(t.operations.c.id)
         ).scalar_one()
@@ -172,6 +191,23 @@ class SqlInbox:
             return found is not None
 
 
+def _upsert_repositories(database: Database) -> Any:
+    insert, now = database.insert(t.repositories), t.repositories.c
+    installation = sa.func.coalesce(insert.excluded.installation_id, now.installation_id)
+    return insert.on_conflict_do_update(
+        index_elements=[now.id],
+        set_={
+            "full_name": insert.excluded.full_name,
+            "default_branch": insert.excluded.default_branch,
+            "installation_id": installation,
+        },
+        # Most deliveries tell nothing new of their repository: then no page is written.
+        where=(now.full_name != insert.excluded.full_name)
+        | (now.default_branch != insert.excluded.default_branch)
+        | now.installation_id.is_distinct_from(installation),
+    )
+
+
 def head_of(connection: Connection, repository_id: int, pull_request: int) -> Head | None:
     c = t.heads.c
     row = connection.execute(
@@ -186,4 +222,23 @@ def head_of(connection: Connection, repository_id: int, pull_request: int) -> He
         head_repository_id=row.head_repository_id,
         sender=Actor(row.sender_id, row.sender_login, row.sender_is_human),
         received_at=row.received_at,
+        changed_at=row.changed_at,
+        pushed_at=row.pushed_at,
+        before_sha=row.before_sha,
     )
+
+
+def _row(head: Head) -> dict[str, Any]:
+    return {
+        "head_sha": head.head_sha,
+        "base_sha": head.base_sha,
+        "base_ref": head.base_ref,
+        "head_repository_id": head.head_repository_id,
+        "sender_id": head.sender.id,
+        "sender_login": head.sender.login,
+        "sender_is_human": head.sender.is_human,
+        "received_at": head.received_at,
+        "changed_at": head.changed_at,
+        "pushed_at": head.pushed_at,
+        "before_sha": head.before_sha,
+    }

@@ -56,6 +56,9 @@ heads = sa.Table(
     sa.Column("sender_login", sa.String(255), nullable=False),
     sa.Column("sender_is_human", sa.Boolean, nullable=False),
     sa.Column("received_at", Moment, nullable=False),
+    sa.Column("changed_at", Moment),  # the forge's moments, by which deliveries are ordered
+    sa.Column("pushed_at", Moment),
+    sa.Column("before_sha", sa.String(64)),
 )
 
 commands = sa.Table(
@@ -105,10 +108,25 @@ operations = sa.Table(
     sa.Column("ended_at", Moment),
     sa.Column("told_digest", sa.String(64), nullable=False, default=""),
     sa.Column("told_at", Moment),
-    sa.Index("ix_operations_due", "ended_at", "due_at"),
-    sa.Index("ix_operations_serial", "serial_key", "ended_at", "id"),
+    # Behind another one of its line when it came. Only spares `claim` the look at it: who may go is asked there.
+    sa.Column("waiting", sa.Boolean, nullable=False, default=False),
+    sa.Column("takeovers", sa.Integer, nullable=False, default=0),
+    # Ended, and something outside is still to be brought to its final state (R18).
+    sa.Column("settle_at", Moment),
     sa.Index("ix_operations_subject", "repository_id", "pull_request", "ended_at"),
 )
+
+
+def _partial(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any]) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_o = operations.c
+IS_OPEN = _o.ended_at.is_(None)
+_partial("ix_operations_ready", IS_OPEN & ~_o.waiting, _o.due_at, _o.id)
+_partial("ix_operations_line", IS_OPEN, _o.serial_key, _o.id)
+_partial("ix_operations_after", IS_OPEN & _o.after.is_not(None), _o.after)
+_partial("ix_operations_settle", _o.settle_at.is_not(None), _o.settle_at)
 
 effects = sa.Table(
     "effects",

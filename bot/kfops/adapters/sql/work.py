@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from kfops.adapters.sql import tables as t
-from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.database import Database, Turn
 from kfops.domain.operation import EffectRecord, EffectState, Kind, Operation, Outcome, Subject
 from kfops.domain.pull_request import Actor
 from kfops.ports.ledger import Fenced, Saved
@@ -32,31 +32,30 @@ class SqlWork:
         self.database = database
 
     def claim(self, owner: str, now: datetime, lease: timedelta) -> Operation | None:
-        earlier, before = t.operations.alias("earlier"), t.operations.alias("before")
-        due = (
-            sa.select(o.id, o.fence)
-            .where(
-                o.ended_at.is_(None),
-                o.due_at <= now,
-                sa.or_(o.lease_until.is_(None), o.lease_until < now),
-                ~sa.exists().where(
-                    earlier.c.serial_key == o.serial_key, earlier.c.ended_at.is_(None), earlier.c.id < o.id
-                ),
-                ~sa.exists().where(before.c.id == o.after, before.c.ended_at.is_(None)),
-            )
-            .order_by(o.due_at, o.id)
-            .limit(1)
-        )
-        if not self.database.is_sqlite:
-            due = due.with_for_update(skip_locked=True)
+        return self._claim(ready(now).order_by(o.due_at, o.id), owner, now, lease)
+
+    def claim_unsettled(self, owner: str, now: datetime, lease: timedelta) -> Operation | None:
+        unsettled = sa.select(*CLAIMED).where(o.settle_at <= now, _free(now)).order_by(o.settle_at, o.id)
+        return self._claim(unsettled, owner, now, lease)
+
+    def _claim(
+        self, eligible: sa.Select[Any], owner: str, now: datetime, lease: timedelta
+    ) -> Operation | None:
+        one = eligible.limit(1).with_for_update(skip_locked=True)  # SQLite has no such words, and one writer
         with self.database.write() as connection:
-            found = connection.execute(due).one_or_none()
+            found = connection.execute(one).one_or_none()
             if found is None:
                 return None
+            # An owner that is still written down let its lease run out.
             connection.execute(
                 sa.update(t.operations)
                 .where(o.id == found.id)
-                .values(owner=owner, lease_until=now + lease, fence=found.fence + 1)
+                .values(
+                    owner=owner,
+                    lease_until=now + lease,
+                    fence=found.fence + 1,
+                    takeovers=found.takeovers + (found.owner is not None),
+                )
             )
             return read_operations(connection, o.id == found.id)[0]
 
@@ -66,19 +65,24 @@ class SqlWork:
 
     def save(self, operation: Operation, saved: Saved) -> None:
         with self.database.write() as connection:
+            if saved.ended_at is not None:
+                self.database.take_turns(connection, Turn.LINES, [operation.subject.repository_id])
             self._fenced(
                 connection,
                 operation,
                 phase=saved.phase,
                 facts=dict(saved.facts),
-                due_at=saved.due_at,
+                due_at=_not_after_a_poke(operation, saved.due_at),
                 failures=saved.failures,
                 outcome=saved.outcome.value if saved.outcome else None,
                 reason_code=saved.reason_code,
                 ended_at=saved.ended_at,
+                settle_at=saved.settle_at,
                 owner=None,
                 lease_until=None,
             )
+            if saved.ended_at is not None:
+                self._let_go(connection, operation)
 
     def effect_about(self, operation: Operation, name: str, now: datetime) -> bool:
         with self.database.write() as connection:
@@ -109,9 +113,24 @@ class SqlWork:
     def next_due(self) -> datetime | None:
         with self.database.read() as connection:
             soonest: datetime | None = connection.execute(
-                sa.select(sa.func.min(o.due_at)).where(o.ended_at.is_(None))
+                sa.select(sa.func.min(o.due_at)).where(t.IS_OPEN, ~o.waiting)
             ).scalar_one()
             return soonest
+
+    def _let_go(self, connection: Connection, ended: Operation) -> None:
+        """Those that waited for this one; if they wait for another as well, `claim` sees to it."""
+        line = t.operations.alias("line")
+        following = (
+            sa.select(sa.func.min(line.c.id))
+            .where(line.c.serial_key == ended.serial_key, line.c.ended_at.is_(None))
+            .scalar_subquery()
+        )
+        connection.execute(
+            sa.update(t.operations).where(o.id == following, o.waiting).values(waiting=sa.false())
+        )
+        connection.execute(
+            sa.update(t.operations).where(o.after == ended.id, t.IS_OPEN).values(waiting=sa.false())
+        )
 
     def _fenced(self, connection: Connection, operation: Operation, **values: Any) -> None:
         """Write only while the fence is ours. The fence itself is written, so that the row is locked."""
@@ -124,6 +143,34 @@ class SqlWork:
             raise Fenced(f"operation {operation.id} was taken over (fence {operation.fence})")
 
 
+CLAIMED = (o.id, o.fence, o.owner, o.takeovers)
+
+
+def ready(now: datetime) -> sa.Select[Any]:
+    """What may be worked on: due, free, the first of its line, and not behind an earlier command of its comment."""
+    earlier, before = t.operations.alias("earlier"), t.operations.alias("before")
+    return sa.select(*CLAIMED).where(
+        t.IS_OPEN,
+        ~o.waiting,
+        o.due_at <= now,
+        _free(now),
+        ~sa.exists().where(
+            earlier.c.serial_key == o.serial_key, earlier.c.ended_at.is_(None), earlier.c.id < o.id
+        ),
+        ~sa.exists().where(before.c.id == o.after, before.c.ended_at.is_(None)),
+    )
+
+
+def _free(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(o.lease_until.is_(None), o.lease_until < now)
+
+
+def _not_after_a_poke(operation: Operation, due_at: datetime) -> sa.ColumnElement[Any]:
+    """A poke that came while the step was at work moved the row's moment; then it is looked at again at once."""
+    wanted = sa.bindparam(None, due_at, t.Moment())
+    return sa.case((sa.or_(o.due_at == operation.due_at, o.due_at > wanted), wanted), else_=o.due_at)
+
+
 def read_operations(connection: Connection, *where: sa.ColumnElement[bool]) -> tuple[Operation, ...]:
     rows = connection.execute(sa.select(*COLUMNS).select_from(JOINED).where(*where).order_by(o.id)).all()
     effects = _effects(connection, [row.id for row in rows])
@@ -134,7 +181,7 @@ def _effects(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, 
     found: dict[int, dict[str, EffectRecord]] = {}
     for row in connection.execute(sa.select(t.effects).where(t.effects.c.operation_id.in_(list(ids)))):
         found.setdefault(row.operation_id, {})[row.name] = EffectRecord(
-            row.name, EffectState(row.state), row.identity
+            row.name, EffectState(row.state), row.identity, row.at
         )
     return found
 
@@ -173,5 +220,6 @@ def _operation(row: Any, effects: dict[str, EffectRecord]) -> Operation:
         ended_at=row.ended_at,
         told_digest=row.told_digest,
         told_at=row.told_at,
+        takeovers=row.takeovers,
         effects=effects,
     )
