@@ -1,8 +1,9 @@
-"""What a rollout is planned to do, by the rules of the environment that it goes to."""
+"""What a rollout is planned to do, and how its model is served, by the rules of the environment that it goes to."""
 
 from __future__ import annotations
 
 from kfops.config.meaning import Environment, Rules
+from kfops.domain.predictor import Batching, PredictorSpec
 from kfops.domain.rollout import RolloutPlan
 
 
@@ -23,4 +24,23 @@ def rollout_plan(rules: Rules, environment: Environment, *, is_first: bool) -> R
         check_status=rules.check.status,
         is_first=is_first,
         merges=environment.merge is not None,
+    )
+
+
+def predictor_spec(rules: Rules) -> PredictorSpec:
+    predictor, batcher = rules.predictor, rules.predictor.batcher
+    batching = None
+    if batcher is not None:
+        milliseconds = max(1, round(batcher.max_latency.total_seconds() * 1000))
+        batching = Batching(batcher.max_size, milliseconds)
+    return PredictorSpec(
+        format=predictor.format,
+        min_replicas=predictor.replicas.min,
+        max_replicas=predictor.replicas.max,
+        cpu=predictor.resources.cpu,
+        memory=predictor.resources.memory,
+        gpu=predictor.gpu,
+        scale_metric=predictor.scale_on.metric,
+        scale_target=predictor.scale_on.target,
+        batching=batching,
     )

@@ -6,7 +6,7 @@ Facts and moments, not conclusions. All of it round-trips through JSON; `dump` a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from kfops.domain.evidence import Comparison, ScoringFailure
 from kfops.domain.package import CompileFailure
+from kfops.domain.predictor import PredictorSpec
 from kfops.domain.rollout import Rollout
 from kfops.domain.run import RunStatus
 
@@ -99,6 +100,8 @@ class DeployFacts:
     champion_version: str = ""
     champion_digest: str = ""
     url: str = ""
+    namespace: str = ""  # where a cluster serves it
+    predictor: PredictorSpec = field(default_factory=PredictorSpec)
     rollout: Rollout | None = None
     merge_method: str = ""
     merge_sha: str = ""

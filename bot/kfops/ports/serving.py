@@ -67,7 +67,8 @@ ABSENT = Arm(Readiness.ABSENT)
 @dataclass(frozen=True)
 class Served:
     """What is so now. `stable` is the revision that users reach; `incoming` is one that was wished for as stable
-    and does not serve yet (else ABSENT); `candidate_weight` is the share in force, in per cent.
+    and does not serve yet (else ABSENT); `candidate_weight` is the share in force, in per cent. `is_settled`: nothing
+    is left that another `apply` of the wish would do.
     """
 
     stable: Arm
@@ -75,6 +76,7 @@ class Served:
     candidate_weight: int
     url: str
     incoming: Arm = ABSENT
+    is_settled: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from kfops.command.model import (
 )
 from kfops.command.serialise import from_json
 from kfops.domain.canary_facts import SignalKind
-from kfops.domain.environment import EnvironmentKey
 from kfops.domain.facts import AnswerFacts, DeployFacts, Refusal, load
 from kfops.domain.operation import Operation, Outcome, Signal
 from kfops.domain.record import Lock as LockRow
@@ -34,6 +33,7 @@ from kfops.workflow.deciding import cancelable, decision_on, held, rollouts
 from kfops.workflow.gathering import RulesRead, asker, needed, refusal, rules
 from kfops.workflow.holding import key_of
 from kfops.workflow.judging import environment_name
+from kfops.workflow.placing import place_by_rules
 from kfops.workflow.planning import planned_view
 
 SIGNALS = {
@@ -110,7 +110,7 @@ def _status(context: Context, read: RulesRead) -> str:
     subject, ledger = context.operation.subject, context.ports.ledger
     served, locks = [], []
     for environment in read.rules.environments:
-        place = EnvironmentKey(subject.repository_id, read.rules.model, environment.name)
+        place = place_by_rules(context, read.rules, environment.name)
         now = context.ports.serving.observe(place)
         records = ledger.revisions(subject.repository_id, environment.name)
         record = next((one for one in records if one.digest == now.stable.digest), None)

@@ -8,8 +8,7 @@ from datetime import timedelta
 
 from kfops.command.model import Deploy
 from kfops.config.meaning import STAGING, Environment, Rules
-from kfops.config.plan import rollout_plan
-from kfops.domain.environment import EnvironmentKey
+from kfops.config.plan import predictor_spec, rollout_plan
 from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.model_version import Alias
 from kfops.domain.operation import Outcome
@@ -24,6 +23,7 @@ from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import refusal, rules, rules_when_asked
 from kfops.workflow.holding import take
 from kfops.workflow.judging import command_of, judged
+from kfops.workflow.placing import place_of
 from kfops.workflow.telling import external_id
 
 SOON = timedelta(seconds=1)
@@ -59,6 +59,8 @@ def _gate(context: Context, facts: DeployFacts) -> Step:
             model_version=run.model_version or "",
             model_digest=run.model_digest or "",
             run_operation_id=run.operation_id,
+            namespace=environment.namespace,
+            predictor=predictor_spec(read.rules),
             merge_method=environment.merge or "",
             label=f"Deployed-to-{environment.name}",
             forced=tuple(sorted(seen.facts.forced)),
@@ -78,7 +80,7 @@ def _begin(context: Context, facts: DeployFacts) -> Step:
     if isinstance(read, Refusal):
         return End(Outcome.REFUSED, ReasonCode(read.code), replace(facts, refusal=read))
     environment = _environment(read.rules, facts.environment)
-    place = EnvironmentKey(subject.repository_id, facts.model, facts.environment)
+    place = place_of(context, facts)
     serving = context.ports.serving.observe(place).stable.digest
     known = next(
         (one for one in ledger.revisions(subject.repository_id, facts.environment) if one.digest == serving),

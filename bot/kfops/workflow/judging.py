@@ -11,7 +11,6 @@ from kfops.config.meaning import STAGING
 from kfops.config.policy import freeze_at
 from kfops.config.tighten import environment_refusal
 from kfops.config.who import Who
-from kfops.domain.environment import EnvironmentKey
 from kfops.domain.facts import RunFacts, load
 from kfops.domain.operation import Operation
 from kfops.domain.pull_request import Permission, PullRequest
@@ -21,6 +20,7 @@ from kfops.rules.gate import Approvals, Asker, Decision, DeployFacts, Live, Requ
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead, asker, live, needed
 from kfops.workflow.holding import holder, key_of
+from kfops.workflow.placing import place_by_rules
 
 WORKFLOWS = ".github/workflows/"
 
@@ -61,7 +61,8 @@ def judged(context: Context, read: RulesRead) -> Judged:
     run = run_of(context, command)
     evidence = load(RunFacts, run.evidence) if run else None
     facts = _standing(context, read)
-    key = EnvironmentKey(subject.repository_id, read.rules.model, facts.environment)
+    key = place_by_rules(context, read.rules, facts.environment)
+    staging = place_by_rules(context, read.rules, STAGING)
     serving = context.ports.serving
     wants_staging = Requirement.STAGING in facts.requires
     facts = replace(
@@ -71,7 +72,7 @@ def judged(context: Context, read: RulesRead) -> Judged:
         run_succeeded=run is not None,
         model_digest=run.model_digest if run else None,
         failed_gates=tuple(one.text for one in evidence.gates if one.holds is False) if evidence else (),
-        staging_digest=serving.observe(replace(key, name=STAGING)).stable.digest if wants_staging else None,
+        staging_digest=serving.observe(staging).stable.digest if wants_staging else None,
         serving_digest=serving.observe(key).stable.digest,
     )
     facts = _with_forge(context, facts, state)

@@ -29,7 +29,6 @@ from kfops.config.load import work_of
 from kfops.config.meaning import PRODUCTION
 from kfops.config.plan import rollout_plan
 from kfops.config.policy import run_timeout
-from kfops.domain.environment import EnvironmentKey
 from kfops.domain.facts import Refusal
 from kfops.domain.operation import ROLLOUTS, RUNS, Operation
 from kfops.rules import planning
@@ -41,6 +40,7 @@ from kfops.workflow.context import Context
 from kfops.workflow.deciding import cancelable, decision_on, held, rollout_of, rollouts
 from kfops.workflow.gathering import CONFIG, RulesRead, refusal
 from kfops.workflow.judging import environment_name, judged
+from kfops.workflow.placing import place_by_rules
 from kfops.workflow.rollback import judged as rollback_judged
 
 Steps = tuple[str, ...]
@@ -179,5 +179,5 @@ def _before(context: Context, operations: list[Operation]) -> tuple[int, ...]:
 
 def _champion(context: Context, read: RulesRead, environment: str) -> str:
     """The version that serves there now; empty: none."""
-    place = EnvironmentKey(context.operation.subject.repository_id, read.rules.model, environment)
+    place = place_by_rules(context, read.rules, environment)
     return context.ports.serving.observe(place).stable.version or ""

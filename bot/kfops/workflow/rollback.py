@@ -9,13 +9,12 @@ from datetime import timedelta
 from kfops.command.catalog import keys_needed
 from kfops.command.model import Rollback
 from kfops.command.serialise import from_json
+from kfops.config.plan import predictor_spec
 from kfops.domain.canary_facts import Failure, Readiness, SignalKind
-from kfops.domain.environment import EnvironmentKey
 from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.operation import ROLLOUTS, Outcome, Signal
 from kfops.domain.record import RevisionRecord
-from kfops.ports.errors import Refused
-from kfops.ports.serving import ModelSource, Wish
+from kfops.ports.serving import Wish
 from kfops.rules import gate, revisions
 from kfops.rules.gate import Decision, Reject
 from kfops.rules.reasons import ReasonCode
@@ -24,6 +23,7 @@ from kfops.workflow.deploy import set_aliases
 from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules
 from kfops.workflow.holding import holder, key_of, take
 from kfops.workflow.judging import environment_name
+from kfops.workflow.placing import namespace_of, place_of, source_of
 
 TICK = timedelta(seconds=0.5)
 
@@ -80,6 +80,8 @@ def _gate(context: Context, facts: DeployFacts) -> Step:
             model_version=target.version,
             model_digest=target.digest,
             run_operation_id=target.run_operation_id,
+            namespace=namespace_of(read.rules, facts.environment),
+            predictor=predictor_spec(read.rules),
             reason=command.reason,
             began_at=context.now,
         ),
@@ -91,16 +93,13 @@ def _take(context: Context, facts: DeployFacts) -> Step:
 
 
 def _switch(context: Context, facts: DeployFacts) -> Step:
-    place = EnvironmentKey(context.operation.subject.repository_id, facts.model, facts.environment)
-    directory = context.ports.store.path(facts.model_digest)
-    if directory is None:
-        raise Refused(f"the model {facts.model_digest[:12]} is not in the store any more")
-    context.ports.serving.apply(
-        place, Wish(stable=ModelSource(directory, facts.model_digest, facts.model_version, facts.model))
-    )
+    place = place_of(context, facts)
+    source = source_of(context, facts, facts.model_digest, facts.model_version)
+    context.ports.serving.apply(place, Wish(stable=source))
     served = context.ports.serving.observe(place)
     facts = replace(facts, url=served.url)
-    if served.stable.digest == facts.model_digest and served.stable.readiness is Readiness.READY:
+    is_ready = served.stable.readiness is Readiness.READY and served.is_settled
+    if served.stable.digest == facts.model_digest and is_ready:
         return Next("record", facts)
     if isinstance(served.incoming.readiness, Failure):
         note = f"It does not start: {served.incoming.readiness.message}"

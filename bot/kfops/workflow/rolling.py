@@ -21,8 +21,8 @@ from kfops.domain.operation import EffectState
 from kfops.domain.operation import Signal as Asked
 from kfops.domain.pull_request import CheckState, Merged, MergeRefused
 from kfops.domain.rollout import Counting, Need, Rollout
-from kfops.ports.errors import Refused, Unavailable
-from kfops.ports.serving import ABSENT, ModelSource, Served, Wish
+from kfops.ports.errors import Unavailable
+from kfops.ports.serving import ABSENT, Served, Wish
 from kfops.rules import rollout as machine
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
@@ -32,6 +32,7 @@ from kfops.workflow.gathering import rules
 from kfops.workflow.golden import golden
 from kfops.workflow.holding import take
 from kfops.workflow.judging import judged_again
+from kfops.workflow.placing import place_of, source_of
 from kfops.workflow.shadow import replayed
 
 BEFORE = timedelta(minutes=10)
@@ -51,7 +52,7 @@ def step(context: Context, facts: DeployFacts) -> Rolled:
     if facts.rollout is None:
         raise ValueError("a rollout step without a rollout")
     _keep_lock(context, facts)
-    place = EnvironmentKey(context.operation.subject.repository_id, facts.model, facts.environment)
+    place = place_of(context, facts)
     served = context.ports.serving.observe(place)
     if not _is_as_wished(served, facts, facts.rollout):
         apply(context, place, facts, facts.rollout)
@@ -69,8 +70,8 @@ def step(context: Context, facts: DeployFacts) -> Rolled:
 
 def apply(context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: Rollout) -> None:
     wished = machine.wish(rollout)
-    champion = _source(context, facts, facts.champion_digest, facts.champion_version)
-    candidate = _source(context, facts, facts.model_digest, facts.model_version)
+    champion = source_of(context, facts, facts.champion_digest, facts.champion_version)
+    candidate = source_of(context, facts, facts.model_digest, facts.model_version)
     if wished.promote_candidate:
         context.ports.serving.apply(place, Wish(stable=candidate))
     elif wished.candidate_present:
@@ -82,6 +83,8 @@ def apply(context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: 
 def _is_as_wished(served: Served, facts: DeployFacts, rollout: Rollout) -> bool:
     """Whatever is not plainly so is applied: that changes nothing where it was so."""
     wished = machine.wish(rollout)
+    if not served.is_settled:
+        return False
     if wished.promote_candidate:
         return served.stable.digest == facts.model_digest and served.candidate == ABSENT == served.incoming
     if served.stable.digest != (facts.champion_digest or None) or served.candidate_weight != wished.weight:
@@ -90,15 +93,6 @@ def _is_as_wished(served: Served, facts: DeployFacts, rollout: Rollout) -> bool:
         return served.candidate == ABSENT
     is_there = served.candidate.digest == facts.model_digest
     return is_there or (served.candidate.readiness is Readiness.STARTING and served.candidate.digest is None)
-
-
-def _source(context: Context, facts: DeployFacts, digest: str, version: str) -> ModelSource | None:
-    if not digest:
-        return None
-    directory = context.ports.store.path(digest)
-    if directory is None:
-        raise Refused(f"the model {digest[:12]} is not in the store any more")
-    return ModelSource(directory, digest, version, facts.model)
 
 
 def _observe(
