@@ -25,8 +25,10 @@ from kfops.domain.canary_facts import (
 )
 from kfops.domain.pull_request import MergeRefused
 from kfops.domain.rollout import Phase, Reason, Rollout, RolloutPlan, Verdict
-from kfops.rules.rollout import counting, look_again, needs, wish
+from kfops.rules.rollout import counting, look_again, needs, stopped, wish
 from kfops.rules.rollout.moves import move
+from kfops.rules.rollout.table import CAN_GO_BACK
+from kfops.rules.rollout.words import failure_sentence
 
 QUICK = RolloutPlan(
     steps=(5, 25, 50),
@@ -424,6 +426,41 @@ def test_a_watch_without_an_earlier_champion_still_sees_a_broken_candidate() -> 
     world.rps, world.failing = 40, 0.9
     assert world.run().reason is Reason.ERRORS
     assert Phase.SHIFT in phases(world)[phases(world).index(Phase.WATCH) :]
+
+
+def test_a_person_who_is_asked_for_too_few_requests_is_told_what_a_replay_shows() -> None:
+    world = World(replace(QUICK, steps=(25,), min_requests=400), rps=0.4)
+    asked = world.run(until=Phase.ASK)
+    assert asked.replay is None
+    told = world.step(asked)
+    assert (told.phase, told.replay.pairs) == (Phase.ASK, 500)
+    assert "Replayed 500 requests to both" in told.sentence
+    assert world.run().reason is Reason.NOBODY_ANSWERED
+    alone = World(replace(QUICK, steps=(25,), min_requests=400, without_traffic="ask"), rps=0.4)
+    assert alone.step(alone.run(until=Phase.ASK)).replay is None
+
+
+@pytest.mark.parametrize("phase", sorted(CAN_GO_BACK - {Phase.SHADOW, Phase.ASK}))
+def test_what_cannot_go_on_gives_the_champion_everything_back(phase: Phase) -> None:
+    world = World(ONE_STEP)
+    before = world.run(until=phase)
+    after = stopped(before, world.now, "the model is not in the store any more")
+    assert (after.phase, after.reason, wish(after).weight) == (Phase.ABORT, Reason.STOPPED, 0)
+    world.looks.append(after)
+    assert world.run().phase is Phase.ROLLED_BACK
+
+
+def test_a_way_back_that_cannot_go_on_is_not_called_over() -> None:
+    world = World(ONE_STEP, failing=0.5)
+    before = world.run(until=Phase.ABORT)
+    after = stopped(before, world.now, "the champion's model is gone")
+    assert after.phase is Phase.ABORT
+    assert "tried again: the champion's model is gone" in after.sentence
+
+
+def test_each_failure_has_a_sentence_of_its_own() -> None:
+    said = {failure_sentence(Failure(kind)) for kind in FailureKind}
+    assert len(said) == len(FailureKind)
 
 
 def test_an_illegal_transition_is_a_defect() -> None:

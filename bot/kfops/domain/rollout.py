@@ -114,6 +114,7 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     NOBODY_ANSWERED = "nobody_answered"
     MERGE_REFUSED = "merge_refused"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from kfops.domain.rollout import Phase, Reason
 from kfops.ports.errors import Refused, Unavailable
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.rules.rollout import start
+from kfops.rules.rollout import start, stopped
 from kfops.workflow import rolling
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import refusal, rules, rules_when_asked
@@ -27,6 +27,7 @@ from kfops.workflow.placing import place_of
 from kfops.workflow.telling import external_id
 
 SOON = timedelta(seconds=1)
+STUCK = timedelta(minutes=1)
 PRODUCTION = "production"
 ROLLOUT_ALIASES = {PRODUCTION: Alias.CHAMPION, STAGING: Alias.STAGING}
 
@@ -115,6 +116,17 @@ def _rollout(context: Context, facts: DeployFacts) -> Step:
         )
         return End(Outcome.ROLLED_BACK, reason, replace(facts, ended_at=context.now))
     return Next("rollout", facts, rollout.wait)
+
+
+def given_up(context: Context, facts: DeployFacts, why: Refusal) -> Step:
+    """What was refused for good, or a defect, in the middle of a rollout: the champion is restored. Where the candidate
+    is the champion already, or the way back itself is refused, it is tried again until somebody has mended it.
+    """
+    if facts.rollout is None or facts.rollout.phase.is_final:
+        return End(Outcome.FAILED, ReasonCode(why.code), replace(facts, refusal=why))
+    rollout = stopped(facts.rollout, context.ports.clock.now(), why.sentence)
+    is_new = rollout.phase is not facts.rollout.phase
+    return Next("rollout", replace(facts, rollout=rollout), timedelta(0) if is_new else STUCK)
 
 
 def _promoted(context: Context, facts: DeployFacts) -> Step:

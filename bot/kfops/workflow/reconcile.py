@@ -24,7 +24,7 @@ from kfops.rules.reasons import ReasonCode
 from kfops.workflow import answer, closing, deploy, rollback, run
 from kfops.workflow.context import Context, End, Facts, Next, Options, Ports, Step
 from kfops.workflow.judging import environment_name
-from kfops.workflow.telling import is_time, react, state_of, tell
+from kfops.workflow.telling import is_time, react, tell
 
 BACKOFF = (1, 2, 5, 10, 30, 60)  # seconds
 DEFECTS = 3
@@ -78,7 +78,7 @@ def _turn(context: Context) -> Saved:
         return _again(context, facts, error)
     except Refused as error:
         why = Refusal(ReasonCode.OUTSIDE_REFUSED.value, str(error), fix=error.fix)
-        step = End(Outcome.FAILED, ReasonCode.OUTSIDE_REFUSED, _with_refusal(facts, why))
+        step = _given_up(context, facts, ReasonCode.OUTSIDE_REFUSED, why)
     except Fenced:
         raise
     except Exception:
@@ -89,8 +89,15 @@ def _turn(context: Context) -> Saved:
             ReasonCode.INTERNAL_ERROR.value,
             f"Kfops failed. The operator finds the reason under operation {context.operation.id}.",
         )
-        step = End(Outcome.FAILED, ReasonCode.INTERNAL_ERROR, _with_refusal(facts, why))
+        step = _given_up(context, facts, ReasonCode.INTERNAL_ERROR, why)
     return _written(context, step)
+
+
+def _given_up(context: Context, facts: Facts, reason: ReasonCode, why: Refusal) -> Step:
+    """A rollout does not end with users on its candidate: first the way back."""
+    if isinstance(facts, DeployFacts) and facts.rollout is not None:
+        return deploy.given_up(context, facts, why)
+    return End(Outcome.FAILED, reason, _with_refusal(facts, why))
 
 
 def decide(context: Context, facts: Facts) -> Step:
@@ -184,8 +191,7 @@ def _written(context: Context, step: Step) -> Saved:
         return Saved(
             "closing", dump(step.facts), context.now, outcome=step.outcome, reason_code=step.reason.value
         )
-    moved = state_of(facts_of(context.operation)) != state_of(step.facts)
-    if _is_worth_telling(context.operation) and is_time(context.operation, context, has_moved=moved):
+    if _is_worth_telling(context.operation) and is_time(context.operation, step.facts, context.now):
         _try_to_tell(context, replace(context.operation, phase=step.phase), step.facts)
     return Saved(step.phase, dump(step.facts), context.ports.clock.now() + step.wait)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kfops.domain.facts import DeployFacts
 from kfops.domain.operation import ROLLOUTS, Operation, Outcome
@@ -13,7 +13,8 @@ from kfops.ports.errors import Refused, Unavailable
 from kfops.rules.replies import View, marker, render
 from kfops.workflow.context import Context, Facts
 
-FIRST_MINUTE = timedelta(minutes=1)
+BEATS = (timedelta(seconds=10), timedelta(seconds=30), timedelta(minutes=1))
+NEWS = frozenset({Phase.HOLD, Phase.SHADOW, Phase.ASK, Phase.WATCH, Phase.MERGE, Phase.ABORT})
 COALESCED = timedelta(seconds=5)
 REACTIONS = {
     Outcome.SUCCEEDED: Reaction.ROCKET,
@@ -31,25 +32,29 @@ def external_id(operation: Operation) -> str:
     return f"kfops-{operation.id}"
 
 
-def state_of(facts: Facts) -> str:
-    """What a reader must see soon when it changes; everything else waits for the rhythm."""
-    if isinstance(facts, DeployFacts) and facts.rollout:
-        rollout = facts.rollout
-        is_grave = rollout.phase in {Phase.ASK, Phase.ABORT, Phase.RESTORE}
-        return f"{rollout.step} {rollout.verdict} {rollout.paused_at} {rollout.phase if is_grave else ''}"
-    return ""
+def moved_at(facts: Facts) -> datetime | None:
+    """When last something happened that a reader must see soon; everything else waits for the rhythm."""
+    if not isinstance(facts, DeployFacts) or facts.rollout is None:
+        return None
+    return max((one.at for one in facts.rollout.timeline if one.phase in NEWS), default=None)
 
 
-def is_time(operation: Operation, context: Context, *, has_moved: bool) -> bool:
-    """At once when nothing was told yet; soon when the state changed; else in a rhythm that spares the forge."""
-    if operation.told_at is None:
+def is_time(operation: Operation, facts: Facts, now: datetime) -> bool:
+    """At once when nothing was told yet; soon after something happened; else after 10, 30 and 60 s, and then every
+    minute, a canary every half: a rhythm that spares the forge.
+    """
+    told = operation.told_at
+    if told is None:
         return True
-    if has_moved and context.now - operation.told_at >= COALESCED:
+    moved = moved_at(facts)
+    if moved is not None and moved >= told and now - told >= COALESCED:
         return True
-    age = context.now - operation.created_at
-    slow = timedelta(seconds=30) if operation.kind in ROLLOUTS else timedelta(seconds=60)
-    interval = timedelta(seconds=15) if age < FIRST_MINUTE else slow
-    return context.now - operation.told_at >= interval
+    pause = timedelta(seconds=30) if operation.kind in ROLLOUTS else timedelta(seconds=60)
+    return _beats(now - operation.created_at, pause) > _beats(told - operation.created_at, pause)
+
+
+def _beats(age: timedelta, pause: timedelta) -> int:
+    return sum(age >= one for one in BEATS) + max(0, (age - BEATS[-1]) // pause)
 
 
 def tell(context: Context, operation: Operation, facts: Facts, repository_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kfops.rules.rollout.advance import advance, start
+from kfops.rules.rollout.back import stopped
 from kfops.rules.rollout.table import LEGAL
 from kfops.rules.rollout.wish import counting, look_again, needs, wish
 from kfops.rules.rollout.words import e_value, evidence_numbers, evidence_sentence
@@ -17,5 +18,6 @@ __all__ = [
     "look_again",
     "needs",
     "start",
+    "stopped",
     "wish",
 ]

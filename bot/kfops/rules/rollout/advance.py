@@ -15,6 +15,7 @@ from kfops.rules.rollout.moves import take_back
 from kfops.rules.rollout.signals import obey
 from kfops.rules.rollout.split import ask, hold, shadow, shift
 from kfops.rules.rollout.table import CAN_GO_BACK
+from kfops.rules.rollout.words import failure_sentence
 
 Handler = Callable[[Rollout, Observation, datetime], Rollout]
 
@@ -79,8 +80,8 @@ def advance(rollout: Rollout, observation: Observation, now: datetime) -> Rollou
             return take_back(rollout, now, Reason.SUPERSEDED, f"A push ({pushed}) superseded this rollout.")
         broken = observation.readiness
         if isinstance(broken, Failure) and phase in CAN_GO_BACK and _is_final(broken, phase):
-            sentence = f"The candidate failed: {broken.kind.replace('_', ' ')}. {broken.message}".strip()
-            return take_back(rollout, now, Reason(broken.kind.value), sentence, failure=broken)
+            told = failure_sentence(broken)
+            return take_back(rollout, now, Reason(broken.kind.value), told, failure=broken)
     return _HANDLERS[phase](rollout, observation, now)
 
 

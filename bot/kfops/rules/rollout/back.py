@@ -6,8 +6,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from kfops.domain.canary_facts import Observation, Readiness, Standstill
-from kfops.domain.rollout import Phase, Rollback, Rollout
-from kfops.rules.rollout.moves import move
+from kfops.domain.rollout import Phase, Reason, Rollback, Rollout
+from kfops.rules.rollout.moves import move, take_back
+from kfops.rules.rollout.table import CAN_GO_BACK
+
+
+def stopped(rollout: Rollout, now: datetime, why: str) -> Rollout:
+    """What cannot go on, for a reason outside of these rules. From where the champion can have everything back it gets
+    it; elsewhere the rollout stays and says so.
+    """
+    if rollout.phase in CAN_GO_BACK:
+        return take_back(rollout, now, Reason.STOPPED, f"The rollout cannot go on: {why}")
+    return replace(
+        rollout, sentence=f"{rollout.verdict_sentence} It cannot go on and is tried again: {why}".strip()
+    )
 
 
 def abort(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:

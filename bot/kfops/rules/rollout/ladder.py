@@ -17,6 +17,7 @@ from kfops.domain.canary_facts import (
 from kfops.domain.rollout import Phase, Reason, Rollout
 from kfops.rules.rollout.forge import gates_of
 from kfops.rules.rollout.moves import move, promote, take_back
+from kfops.rules.rollout.words import failure_sentence
 
 
 def prepare(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
@@ -35,8 +36,8 @@ def prepare(rollout: Rollout, observation: Observation, now: datetime) -> Rollou
     if not isinstance(failure, Failure):
         failure = Failure(FailureKind.NEVER_READY)
     deadline = rollout.plan.ready_deadline.total_seconds()
-    sentence = f"The candidate was not ready within {deadline:.0f} s: {failure.kind.replace('_', ' ')}. {failure.message}"
-    return take_back(rollout, now, Reason(failure.kind.value), sentence.strip(), failure=failure)
+    sentence = f"The candidate was not ready within {deadline:.0f} s. {failure_sentence(failure)}"
+    return take_back(rollout, now, Reason(failure.kind.value), sentence, failure=failure)
 
 
 def check(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:

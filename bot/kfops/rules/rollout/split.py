@@ -92,9 +92,18 @@ def shadow(rollout: Rollout, observation: Observation, now: datetime) -> Rollout
 
 
 def ask(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
-    """Only a person promotes from here; bad evidence and silence both give the champion everything back."""
+    """Only a person promotes from here; bad evidence and silence both give the champion everything back.
+
+    Where there was too little traffic a replay tells the person more; it decides nothing.
+    """
     rollout = look(rollout, observation, now)
-    if rollout.phase is not Phase.ASK or rollout.paused_at is not None:
+    if rollout.phase is not Phase.ASK:
+        return rollout
+    if isinstance(observation.replay, ReplayResult) and rollout.replay is None:
+        told = replay_sentence(observation.replay)
+        rollout = replace(rollout, replay=observation.replay, sentence=f"{rollout.sentence} {told}")
+        rollout = tell(rollout, now, told)
+    if rollout.paused_at is not None:
         return rollout
     if now - rollout.since < rollout.plan.ask_timeout:
         return rollout

@@ -38,7 +38,7 @@ NEEDS: dict[Phase, frozenset[Need]] = {
     Phase.SHIFT: frozenset({Need.READY, Need.WEIGHT}),
     Phase.HOLD: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS}),
     Phase.SHADOW: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS, Need.REPLAY}),
-    Phase.ASK: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS}),
+    Phase.ASK: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS, Need.REPLAY}),
     Phase.PROMOTE: frozenset({Need.READY, Need.WEIGHT}),
     Phase.WATCH: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS}),
     Phase.MERGE: frozenset({Need.READY, Need.WEIGHT, Need.COUNTS}),

@@ -29,7 +29,7 @@ def needs(rollout: Rollout) -> frozenset[Need]:
     wanted = NEEDS[rollout.phase]
     if rollout.champion_before is not None:
         wanted -= {Need.CHAMPION_BEFORE}
-    if rollout.replay is not None:
+    if rollout.replay is not None or (rollout.phase is Phase.ASK and rollout.plan.without_traffic == "ask"):
         wanted -= {Need.REPLAY}
     if rollout.golden is not None:
         wanted -= {Need.GOLDEN}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import exp
 
-from kfops.domain.canary_facts import ArmCounts, ReplayResult
+from kfops.domain.canary_facts import ArmCounts, Failure, FailureKind, ReplayResult
 from kfops.domain.rollout import Reason, Rollout
 from kfops.rules.verdict import add, total
 
@@ -80,6 +80,21 @@ def replay_sentence(replay: ReplayResult) -> str:
             f"only the champion in {replay.champion_wrong}"
         )
     return f"{told}{failed}{labels}."
+
+
+def failure_sentence(failure: Failure) -> str:
+    """What became of a candidate that does not serve, and its last words."""
+    return f"{_FAILED[failure.kind]}. {failure.message}".strip()
+
+
+_FAILED = {
+    FailureKind.DOES_NOT_START: "The candidate does not start",
+    FailureKind.DIED: "The candidate started, served and then died",
+    FailureKind.OUT_OF_MEMORY: "The candidate ran out of memory",
+    FailureKind.NEVER_READY: "The candidate started and never got ready",
+    FailureKind.IMAGE_PULL: "The candidate's image cannot be pulled",
+    FailureKind.QUOTA: "The candidate does not fit into the quota",
+}
 
 
 def _arms(rollout: Rollout) -> tuple[ArmCounts, ArmCounts]:
