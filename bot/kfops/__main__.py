@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kfops.cli.examining import Finding
     from kfops.cli.setup_github import Registration
     from kfops.ports.data import DataSets
     from kfops.ports.ledger import Ledger
@@ -24,7 +27,7 @@ def kfops() -> None:
     from kfops.cli.factories import Services
     from kfops.cli.kfops import app
 
-    app(Services(_serve, _ledger, _playground, _demo, _registration))(prog_name="kfops")
+    app(Services(_serve, _ledger, _playground, _demo, _registration, _examine))(prog_name="kfops")
 
 
 def _settings(data_dir: Path | None = None) -> Settings:
@@ -92,6 +95,12 @@ def _registration() -> Registration:
     from kfops.adapters.github.manifest import GitHubRegistration
 
     return GitHubRegistration(_settings().forge_url)
+
+
+def _examine() -> Iterable[Finding]:
+    from kfops.doctor import examine
+
+    return examine(_settings())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import structlog
 
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.adapters.system_clock import SystemClock
-from kfops.config.policy import OPEN_POLICY, is_served, load_policy
+from kfops.config.policy import OPEN_POLICY, Policy, is_served, load_policy
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.ledger import Arrival
 from kfops.settings import Settings
@@ -27,6 +27,7 @@ from kfops.workflow.workers import Workers
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from kfops.adapters.github.auth import AppCredentials, TokenCredentials
     from kfops.adapters.github.forge import GitHubForge
     from kfops.adapters.local.confinement import Confinement
     from kfops.adapters.local.environments.adapter import LocalEnvironments
@@ -165,21 +166,29 @@ def _bucket(settings: Settings) -> Bucket:
         raise SettingsProblem(f"KFOPS_S3_ADDRESS: {error}") from error
 
 
-def forge(settings: Settings) -> GitHubForge:
+def credentials(settings: Settings) -> AppCredentials | TokenCredentials:
     from kfops.adapters.github.auth import AppCredentials, TokenCredentials
+
+    if settings.app_id and settings.app_key_file:
+        return AppCredentials(settings.app_id, settings.app_key_file.read_text())
+    if settings.forge_token:
+        return TokenCredentials(settings.forge_token.get_secret_value())
+    raise SettingsProblem(
+        "the bot has no credentials: set KFOPS_APP_ID and KFOPS_APP_KEY_FILE, or KFOPS_FORGE_TOKEN"
+    )
+
+
+def policy(settings: Settings) -> Policy:
+    if settings.policy_file is None:
+        return OPEN_POLICY
+    return load_policy(settings.policy_file.read_bytes(), filename=str(settings.policy_file))
+
+
+def forge(settings: Settings) -> GitHubForge:
     from kfops.adapters.github.forge import GitHubForge
 
-    credentials: AppCredentials | TokenCredentials
-    if settings.app_id and settings.app_key_file:
-        credentials = AppCredentials(settings.app_id, settings.app_key_file.read_text())
-    elif settings.forge_token:
-        credentials = TokenCredentials(settings.forge_token.get_secret_value())
-    else:
-        raise SettingsProblem(
-            "the bot has no credentials: set KFOPS_APP_ID and KFOPS_APP_KEY_FILE, or KFOPS_FORGE_TOKEN"
-        )
     return GitHubForge(
-        credentials,
+        credentials(settings),
         now=SystemClock().now,
         base_url=settings.forge_url,
         cache_dir=settings.data_dir / "git",
@@ -218,14 +227,12 @@ def build(settings: Settings) -> Bot:
         store=store(settings),
         clock=clock,
     )
-    policy = OPEN_POLICY
-    if settings.policy_file:
-        policy = load_policy(settings.policy_file.read_bytes(), filename=str(settings.policy_file))
+    rules = policy(settings)
     secrets = tuple(one.get_secret_value() for one in settings.webhook_secrets)
     token = (settings.forge_token.get_secret_value(),) if settings.forge_token else ()
     options = Options(
         data_dir=settings.data_dir.absolute(),
-        policy=policy,
+        policy=rules,
         max_runs=settings.max_runs,
         secrets=(*secrets, *token),
     )
@@ -234,7 +241,7 @@ def build(settings: Settings) -> Bot:
         _Remembering(book, server),
         secrets=secrets,
         clock=clock,
-        is_allowed=lambda name: is_served(policy, name),
+        is_allowed=lambda name: is_served(rules, name),
         readiness=lambda: _problems(book),
         poke=workers.poke,
         forge_calls=lambda: server.calls,

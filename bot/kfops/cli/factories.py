@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kfops.cli.examining import Finding
     from kfops.cli.setup_github import Registration
     from kfops.ports.data import DataSets
     from kfops.ports.ledger import Ledger
@@ -27,7 +28,8 @@ class Services:
     """For `kfops`. Each reads the operator's settings for itself, and may raise Refused.
 
     `playground` takes a port, a data folder and folders to bring in; `demo` whether to end by itself, and where its
-    report goes, and returns the exit code; `registration` makes an app on the forge.
+    report goes, and returns the exit code; `registration` makes an app on the forge;
+    `examine` looks at all that the settings name.
     """
 
     serve: Callable[[], None]
@@ -35,3 +37,4 @@ class Services:
     playground: Callable[[int, Path, list[Path]], None]
     demo: Callable[[bool, Path | None], int]
     registration: Callable[[], Registration]
+    examine: Callable[[], Iterable[Finding]]

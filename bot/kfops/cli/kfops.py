@@ -26,6 +26,7 @@ def app(services: Services) -> typer.Typer:
     _serving(made, services)
     _audit(made, services)
     _setup(made, services)
+    _doctor(made, services)
     return made
 
 
@@ -61,6 +62,19 @@ def _serving(made: typer.Typer, services: Services) -> None:
         """Play the whole story on this machine. It has a forge, a model repository, the bot and a canary."""
         with told(as_json=False):
             raise SystemExit(services.demo(once, report))
+
+
+def _doctor(made: typer.Typer, services: Services) -> None:
+    @made.command()
+    def doctor(as_json: AsJson = False) -> None:
+        """Try everything that the settings name, and say how to mend what does not work. Exit code 5 when something
+        is wrong.
+        """
+        with told(as_json=as_json):
+            from kfops.cli import examining
+            from kfops.cli.render import answer
+
+            answer(*examining.told(services.examine()), as_json=as_json)
 
 
 def _setup(made: typer.Typer, services: Services) -> None:
