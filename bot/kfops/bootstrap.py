@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -22,7 +23,9 @@ from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.ledger import Arrival
 from kfops.settings import Settings
 from kfops.workflow.context import Options, Ports
-from kfops.workflow.workers import Workers
+from kfops.workflow.recovery import EVERY, Recovery
+from kfops.workflow.settling import settle
+from kfops.workflow.workers import Repair, Workers
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from kfops.ports.pipelines import Pipelines
     from kfops.ports.storage import ModelStore
 
+SETTLING_S = 60
+CLOCKS_AGREE = timedelta(seconds=5)  # a lease is written by one replica's clock and read by another's
 log = structlog.get_logger("kfops")
 
 
@@ -46,8 +51,13 @@ class SettingsProblem(Exception):  # noqa: N818
 
 def ledger(settings: Settings) -> SqlLedger:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    made = SqlLedger(settings.ledger_url)
-    made.migrate()
+    try:
+        made = SqlLedger(settings.ledger_url)
+        made.migrate()
+    except ValueError as error:
+        raise SettingsProblem(f"KFOPS_DATABASE_URL: {error}") from error
+    except Unavailable as error:
+        raise SettingsProblem(f"{error}. Start the database, or mend KFOPS_DATABASE_URL") from error
     return made
 
 
@@ -229,24 +239,29 @@ def build(settings: Settings) -> Bot:
     )
     rules = policy(settings)
     secrets = tuple(one.get_secret_value() for one in settings.webhook_secrets)
-    token = (settings.forge_token.get_secret_value(),) if settings.forge_token else ()
     options = Options(
         data_dir=settings.data_dir.absolute(),
         policy=rules,
         max_runs=settings.max_runs,
-        secrets=(*secrets, *token),
+        secrets=settings.secrets,
     )
-    workers = Workers(ports, options, f"{socket.gethostname()}:{os.getpid()}", settings.workers)
+    owner, inbox = f"{socket.gethostname()}:{os.getpid()}", _Remembering(book, server)
+    recovery = Recovery(server, book, inbox.accept, clock, lambda name: is_served(rules, name), owner)
+    repairs = (
+        Repair("recovery", EVERY.total_seconds(), recovery.look),
+        Repair("settling", SETTLING_S, lambda: settle(ports, options, owner)),
+    )
+    workers = Workers(ports, options, owner, settings.workers, repairs)
     app = create_app(
-        _Remembering(book, server),
+        inbox,
         secrets=secrets,
         clock=clock,
         is_allowed=lambda name: is_served(rules, name),
-        readiness=lambda: _problems(book),
+        readiness=lambda: _problems(book, clock),
         poke=workers.poke,
         forge_calls=lambda: server.calls,
     )
-    _dashboard(settings, app, book, server, clock, (*secrets, *token))
+    _dashboard(settings, app, book, server, clock)
     return Bot(app, workers)
 
 
@@ -256,7 +271,6 @@ def _dashboard(
     book: SqlLedger,
     server: GitHubForge,
     clock: SystemClock,
-    secrets: tuple[str, ...],
 ) -> None:
     """The pages, where people can sign in; without an address and the app's OAuth client there are none."""
     if not (settings.public_url and settings.oauth_client_id and settings.oauth_client_secret):
@@ -278,7 +292,7 @@ def _dashboard(
         clock=clock,
         url=url,
         page_url=page,
-        secrets=(*secrets, secret),
+        secrets=settings.secrets,
     )
     mount(app, dashboard)
 
@@ -305,11 +319,16 @@ def shutdown(settings: Settings) -> None:
     mlflow_server(settings).shutdown()
 
 
-def _problems(book: SqlLedger) -> list[str]:
+def _problems(book: SqlLedger, clock: SystemClock) -> list[str]:
     try:
         book.next_due()
+        ahead = book.clock_offset(clock.now())
     except Unavailable as error:
         return [str(error)]
+    if abs(ahead) > CLOCKS_AGREE:
+        return [
+            f"this machine's clock is {ahead.total_seconds():.0f} s ahead of the database's; set it right"
+        ]
     return []
 
 

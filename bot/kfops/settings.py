@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,7 +18,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     host: str = "127.0.0.1"
     port: int = 8080
-    database_url: str = ""  # empty: SQLite in the data folder
+    database_url: str = ""  # postgresql://…, for several replicas; empty: SQLite in the data folder
 
     forge_url: str = "https://api.github.com"
     forge_token: SecretStr | None = None
@@ -50,6 +51,14 @@ class Settings(BaseSettings):
     s3_endpoint: str = ""  # empty: AWS
     workers: int = 4
     max_runs: int = 2
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no reply may show (R15)."""
+        values = [one for kept in vars(self).values() for one in (kept if isinstance(kept, list) else [kept])]
+        password = unquote(urlsplit(self.database_url).password or "")
+        found = [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
+        return tuple(one for one in (*found, password) if one)
 
     @property
     def ledger_url(self) -> str:

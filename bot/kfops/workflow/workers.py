@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -16,41 +17,37 @@ IDLE_S = 0.2
 log = structlog.get_logger("kfops.workers")
 
 
+@dataclass(frozen=True)
+class Repair:
+    """What is done at the start and then every so many seconds, in a thread of its own."""
+
+    name: str
+    seconds: float
+    do: Callable[[], object]
+
+
 @dataclass
 class Workers:
-    """`start` them, `poke` when something arrived, `stop` when the process ends.
-
-    `every`: at once and then every so many seconds, in a thread of its own.
-    """
+    """`start` them and the repairs, `poke` when something arrived, `stop` when the process ends."""
 
     ports: Ports
     options: Options
     owner: str
     count: int = 4
+    repairs: tuple[Repair, ...] = ()
     _stopping: threading.Event = field(default_factory=threading.Event)
     _poked: threading.Condition = field(default_factory=threading.Condition)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        for number in range(self.count):
-            thread = threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
+        works: dict[str, Callable[[], None]] = {
+            f"worker-{number}": self._work for number in range(self.count)
+        }
+        works |= {one.name: partial(self._repair, one) for one in self.repairs}
+        for name, target in works.items():
+            thread = threading.Thread(target=target, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
-
-    def every(self, seconds: float, do: Callable[[], None], name: str) -> None:
-        def loop() -> None:
-            while not self._stopping.is_set():
-                try:
-                    do()
-                except Unavailable as error:
-                    log.info("repair put off", what=name, error=str(error))
-                except Exception:
-                    log.exception("repair failed", what=name)
-                self._stopping.wait(seconds)
-
-        thread = threading.Thread(target=loop, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
 
     def poke(self) -> None:
         with self._poked:
@@ -61,6 +58,17 @@ class Workers:
         self.poke()
         for thread in self._threads:
             thread.join(timeout=10)
+
+    def _repair(self, repair: Repair) -> None:
+        while not self._stopping.is_set():
+            try:
+                if repair.do():
+                    self.poke()
+            except Unavailable as error:
+                log.info("repair put off", what=repair.name, error=str(error))
+            except Exception:
+                log.exception("repair failed", what=repair.name)
+            self._stopping.wait(repair.seconds)
 
     def _work(self) -> None:
         while not self._stopping.is_set():

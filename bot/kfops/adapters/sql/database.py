@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
@@ -24,6 +25,7 @@ _NOTICING = {
     "tcp_user_timeout": 10_000,
 }
 _INT4 = 2**31
+_EXPECTED = "expected postgresql://USER@HOST/NAME or sqlite:///FILE"
 
 
 class Turn(IntEnum):
@@ -70,6 +72,18 @@ class Database:
                 connection.execute(
                     sa.text("SELECT pg_advisory_xact_lock(:turn, :key)"), {"turn": int(turn), "key": key}
                 )
+
+    def now(self) -> datetime | None:
+        """By the clock that all replicas share; None where there is only this machine's."""
+        if self.is_sqlite:
+            return None
+        with self.read() as connection:
+            return datetime.fromtimestamp(
+                connection.execute(
+                    sa.text("SELECT extract(epoch FROM clock_timestamp())::float8")
+                ).scalar_one(),
+                tz=UTC,
+            )
 
     def insert_or_ignore(self, connection: Connection, table: sa.Table, **values: Any) -> bool:
         """Insert unless a unique key is there already; says whether it was new."""
@@ -125,9 +139,15 @@ def _is_away(error: sa.exc.SQLAlchemyError) -> bool:
 
 
 def _engine(given: str) -> Engine:
-    url = sa.make_url(given)
-    if url.get_backend_name() in {"postgresql", "postgres"}:
+    try:
+        url = sa.make_url(given)
+    except sa.exc.ArgumentError as error:
+        raise ValueError(_EXPECTED) from error
+    kind = url.drivername.partition("+")[0]
+    if kind in {"postgresql", "postgres"}:
         return _postgresql(url)
+    if kind != "sqlite":
+        raise ValueError(f"{_EXPECTED}; found {kind}://")
     engine = sa.create_engine(url, connect_args={"timeout": 30, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")

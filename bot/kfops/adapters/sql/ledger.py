@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from kfops.adapters.sql.audit import SqlAudit
@@ -29,6 +30,11 @@ class SqlLedger(SqlInbox, SqlWork, SqlSteering, SqlRecords, SqlLocks, SqlAudit, 
         with self.database.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def clock_offset(self, now: datetime) -> timedelta:
+        """How far this machine's clock is ahead of the database's. Leases are compared by both."""
+        shared = self.database.now()
+        return now - shared if shared else timedelta(0)
 
     def close(self) -> None:
         self.database.close()
