@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from kfops.adapters.mlflow.server import MlflowServer
     from kfops.adapters.s3.bucket import Bucket
     from kfops.ports.pipelines import Pipelines
+    from kfops.ports.serving import ModelSource, Serving
     from kfops.ports.storage import ModelStore
+    from kfops.ports.traffic import Traffic
 
 SETTLING_S = 60
 CLOCKS_AGREE = timedelta(seconds=5)  # a lease is written by one replica's clock and read by another's
@@ -139,7 +141,60 @@ def environments(settings: Settings) -> LocalEnvironments:
     )
 
 
-def serving(settings: Settings) -> LocalServing:
+def serving_and_traffic(settings: Settings) -> tuple[Serving, Traffic]:
+    """Who serves, and who counts what users ask of it."""
+    if settings.serving == "kserve":
+        return _kserve(settings)
+    here = _local_serving(settings)
+    return here, here
+
+
+def _kserve(settings: Settings) -> tuple[Serving, Traffic]:
+    from kfops.adapters.kserve.adapter import KServeServing
+    from kfops.adapters.kserve.adapter import Settings as KServeSettings
+    from kfops.adapters.kserve.counting import counted_arms, own_requests
+    from kfops.adapters.kserve.installation import Told
+    from kfops.adapters.kserve.own_requests import OwnRequests
+    from kfops.adapters.kubernetes.access import find_access
+    from kfops.adapters.kubernetes.client import Kubernetes
+    from kfops.adapters.prometheus.adapter import PrometheusTraffic
+    from kfops.adapters.prometheus.api import Prometheus
+    from kfops.adapters.prometheus.uncounted import Uncounted
+    from kfops.adapters.s3.models import S3ModelStore
+
+    models = store(settings)
+    if not isinstance(models, S3ModelStore):
+        raise SettingsProblem(
+            "KFOPS_SERVING=kserve needs KFOPS_STORAGE=s3: the cluster reads models from a bucket"
+        )
+
+    def publish(source: ModelSource) -> str:
+        return models.address(models.put(source.directory))
+
+    told = Told(settings.kserve_mode, settings.kserve_version, settings.kserve_system_namespace)
+    try:
+        kubernetes = Kubernetes(find_access(settings.kubeconfig))
+    except Refused as error:
+        raise SettingsProblem(f"KFOPS_SERVING=kserve: {error}; {error.fix}") from error
+    own, clock = OwnRequests(), SystemClock()
+    asked = KServeSettings(told, settings.kserve_service_account, settings.kserve_ingress)
+    serves = KServeServing(kubernetes, publish, clock, own, asked)
+    if not settings.prometheus_url:
+        return serves, Uncounted()
+    token = settings.prometheus_token.get_secret_value()
+    return serves, PrometheusTraffic(
+        Prometheus(settings.prometheus_url, token=lambda: token or None),
+        lambda key: counted_arms(serves, key, settings.prometheus_metrics),
+        own_requests(own),
+        clock,
+    )
+
+
+def serving(settings: Settings) -> Serving:
+    return serving_and_traffic(settings)[0]
+
+
+def _local_serving(settings: Settings) -> LocalServing:
     from kfops.adapters.local.serving.adapter import LocalServing
 
     return LocalServing(
@@ -223,7 +278,7 @@ def build(settings: Settings) -> Bot:
     book, clock, server = ledger(settings), SystemClock(), forge(settings)
     for repository_id, name, installation in book.repositories():
         server.remember(repository_id, name, installation)
-    serves = serving(settings)
+    serves, counts = serving_and_traffic(settings)
     installs = environments(settings)
     ports = Ports(
         forge=server,
@@ -233,7 +288,7 @@ def build(settings: Settings) -> Bot:
         models=MlflowModels(mlflow_server(settings).ensure_running()),
         scoring=LocalScoring(sandbox(settings), packages_of=installs.packages_of),
         serving=serves,
-        traffic=serves,
+        traffic=counts,
         store=store(settings),
         clock=clock,
     )
@@ -314,8 +369,9 @@ def serve(settings: Settings) -> None:
 
 
 def shutdown(settings: Settings) -> None:
-    """End what outlives the bot on one machine: the serving stack and the tracking server."""
-    serving(settings).shutdown()
+    """End what outlives the bot on one machine: the serving stack and the tracking server. A cluster's goes on."""
+    if settings.serving == "local":
+        _local_serving(settings).shutdown()
     mlflow_server(settings).shutdown()
 
 

@@ -45,7 +45,15 @@ class Settings(BaseSettings):
     kubeflow_token: SecretStr = SecretStr("")
     kubeflow_service_account: str = ""  # what steps run under; the operator's
     kubeconfig: Path | None = None  # none: the pod's own service account, or the user's kubeconfig
-    serving: Literal["local"] = "local"
+    serving: Literal["local", "kserve"] = "local"
+    kserve_mode: Literal["", "Knative", "Standard"] = ""  # of new services; empty: KServe's own default
+    kserve_version: str = ""  # such as 0.21; empty: read from KServe's controller
+    kserve_system_namespace: str = "kserve"  # where KServe itself runs
+    kserve_service_account: str = ""  # that may read the models; the operator's
+    kserve_ingress: str = ""  # where the bot asks a candidate; empty: at its address within the cluster
+    prometheus_url: str = ""  # where requests are counted; empty: nowhere, and rollouts replay or ask
+    prometheus_token: SecretStr = SecretStr("")
+    prometheus_metrics: Literal["", "knative", "knative-otel", "istio"] = ""  # empty: what the mode uses
     storage: Literal["local", "s3"] = "local"  # where models are kept
     s3_address: str = ""  # s3://bucket/prefix/
     s3_endpoint: str = ""  # empty: AWS

@@ -60,8 +60,12 @@ class KServeServing:
         self._asker = Asker(self._settings.through)
 
     def observe(self, environment: EnvironmentKey) -> Served:
-        wished = kept.read(self._kubernetes, environment).target
+        wish = kept.read(self._kubernetes, environment)
         seen = cluster.look(self._kubernetes, environment)
+        is_settled = isinstance(_next(seen, wish), Done)
+        return replace(self._shown(environment, wish.target, seen), is_settled=is_settled)
+
+    def _shown(self, environment: EnvironmentKey, wished: Target, seen: Cluster | None) -> Served:
         if seen is None or seen.view is None:
             url = cluster.in_cluster_url(environment)
             candidate, stable = (
@@ -87,7 +91,7 @@ class KServeServing:
     ) -> Answer:
         wished = kept.read(self._kubernetes, environment)
         seen = cluster.look(self._kubernetes, environment)
-        counted = self._names(seen, wished)
+        counted = _names(seen, wished)
         named = counted.stable if arm is ArmName.STABLE else counted.candidate
         address = _address(seen, environment, named) if seen else None
         if address is None or seen is None:
@@ -104,20 +108,19 @@ class KServeServing:
     def url(self, environment: EnvironmentKey) -> str:
         return self.observe(environment).url
 
-    def names(self, environment: EnvironmentKey) -> Names:
-        """Under which names the arms are counted."""
+    def counted(self, environment: EnvironmentKey) -> tuple[Mode | None, Names]:
+        """In which mode it is served, and under which names the arms are counted. No mode: nothing is served yet, or
+        KServe has not said how.
+        """
         wished = kept.read(self._kubernetes, environment)
-        return self._names(cluster.look(self._kubernetes, environment), wished)
-
-    def mode(self, environment: EnvironmentKey) -> Mode | None:
-        """None: nothing is served yet, or KServe has not said how."""
         seen = cluster.look(self._kubernetes, environment)
-        return mode_of(seen.service.get("status", {}).get("deploymentMode")) if seen else None
+        said = seen.service.get("status", {}).get("deploymentMode") if seen else None
+        return mode_of(said), _names(seen, wished)
 
     def _apply(self, environment: EnvironmentKey, wish: Wish) -> None:
         seen = cluster.look(self._kubernetes, environment)
         wished = self._keep(environment, wish, seen)
-        step = self._next(seen, wished)
+        step = _next(seen, wished)
         match step:
             case Done() | Wait():
                 return
@@ -136,22 +139,6 @@ class KServeServing:
             case _:
                 raise Unavailable("the InferenceService is gone meanwhile")
 
-    def _next(self, seen: Cluster | None, wished: Kept) -> Step:
-        def rendered(identity: Identity) -> dict[str, Any]:
-            return wished.predictors[identity]
-
-        if seen is None:
-            return knative.next_step(None, wished.target, rendered)
-        if "deletionTimestamp" in seen.service["metadata"]:
-            return Wait("it is being deleted")
-        if isinstance(seen.view, KnativeView):
-            return knative.next_step(seen.view, wished.target, rendered)
-        if isinstance(seen.view, StandardView):
-            return standard.next_step(seen.view, wished.target, rendered)
-        if wished.target == Target():
-            return Delete()
-        return Wait("KServe has not taken it up yet")
-
     def _keep(self, environment: EnvironmentKey, wish: Wish, seen: Cluster | None) -> Kept:
         """Written before anything is changed: whoever looks in between knows which arm is which."""
         before = kept.read(self._kubernetes, environment)
@@ -169,7 +156,7 @@ class KServeServing:
         )
         target = Target(stable, candidate if candidate != stable else None, wish.candidate_weight)
         after = before.wished(target, fresh)
-        counted = self._names(seen, after)
+        counted = _names(seen, after)
         if counted.candidate:
             after = replace(after, newest=counted.candidate[-1])
         if after != before:
@@ -182,13 +169,30 @@ class KServeServing:
             said = names.annotations_of(seen.service).get(names.MODE)
         return mode_of(said) or installation.mode_of_new_services(self._kubernetes, self._settings.told)
 
-    @staticmethod
-    def _names(seen: Cluster | None, wished: Kept) -> Names:
-        if seen is not None and isinstance(seen.view, KnativeView):
-            return arms.knative_names(seen.view, wished.target, wished.newest)
-        if seen is not None and isinstance(seen.view, StandardView):
-            return arms.standard_names(seen.view, wished.target, wished.newest)
-        return Names(newest=wished.newest)
+
+def _next(seen: Cluster | None, wished: Kept) -> Step:
+    def rendered(identity: Identity) -> dict[str, Any]:
+        return wished.predictors[identity]
+
+    if seen is None:
+        return knative.next_step(None, wished.target, rendered)
+    if "deletionTimestamp" in seen.service["metadata"]:
+        return Wait("it is being deleted")
+    if isinstance(seen.view, KnativeView):
+        return knative.next_step(seen.view, wished.target, rendered)
+    if isinstance(seen.view, StandardView):
+        return standard.next_step(seen.view, wished.target, rendered)
+    if wished.target == Target():
+        return Delete()
+    return Wait("KServe has not taken it up yet")
+
+
+def _names(seen: Cluster | None, wished: Kept) -> Names:
+    if seen is not None and isinstance(seen.view, KnativeView):
+        return arms.knative_names(seen.view, wished.target, wished.newest)
+    if seen is not None and isinstance(seen.view, StandardView):
+        return arms.standard_names(seen.view, wished.target, wished.newest)
+    return Names(newest=wished.newest)
 
 
 def _address(seen: Cluster, key: EnvironmentKey, named: tuple[str, ...]) -> tuple[str, str] | None:

@@ -48,6 +48,8 @@ def knative(view: KnativeView, target: Target, url: str, health: Health) -> Serv
     candidate = incoming = ABSENT
     if wished is not None:
         candidate = _revision(view, wished, health)
+        if candidate.readiness is Readiness.READY and not _is_routed(view, wished):
+            candidate = _STARTING  # a revision that has no route yet cannot even be asked alone
     elif view.percent is not None:
         candidate = _STARTING
     if target.stable is not None and reached != target.stable:
@@ -111,6 +113,10 @@ def _reached(view: KnativeView, target: Target) -> Identity | None:
 def _revisions(view: KnativeView, identity: Identity) -> tuple[str, ...]:
     """Those of this model, oldest first: Knative numbers them."""
     return tuple(sorted(name for name, one in (view.identities or {}).items() if one == identity))
+
+
+def _is_routed(view: KnativeView, identity: Identity) -> bool:
+    return any(name in (view.shares or {}) for name in _revisions(view, identity))
 
 
 def _revision(view: KnativeView, identity: Identity, health: Health) -> Arm:

@@ -14,8 +14,8 @@ from kfops.domain.environment import EnvironmentKey
 
 def counted_arms(serving: KServeServing, key: EnvironmentKey, metrics: str = "") -> Arms:
     """`metrics` names who counts; empty: whoever does so usually in the mode that this is served in."""
-    usual = ISTIO if serving.mode(key) is Mode.STANDARD else KNATIVE
-    named = serving.names(key)
+    mode, named = serving.counted(key)
+    usual = ISTIO if mode is Mode.STANDARD else KNATIVE
     dialect = dialect_of(metrics) if metrics else usual
     return Arms(dialect, key.namespace, named.stable, named.candidate, named.newest)
 
