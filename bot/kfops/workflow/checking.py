@@ -14,7 +14,7 @@ from kfops.domain.facts import DeployFacts
 from kfops.domain.golden import Answers, GoldenPayload
 from kfops.domain.model_version import Artifact
 from kfops.domain.rollout import Rollout
-from kfops.ports.errors import Unavailable
+from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.serving import Answer, ArmName
 from kfops.rules.pairs import difference
 from kfops.workflow.asking import read, text_of
@@ -22,6 +22,7 @@ from kfops.workflow.context import Context
 from kfops.workflow.heldout import work
 
 _LARGEST_PAYLOAD = 1 << 20
+_RECORDED_LIMIT_S = 10.0
 NO_SAMPLE = "kfops.yaml names no samples.request: only readiness was checked"
 
 
@@ -51,6 +52,47 @@ def ask_candidate(
         return skew(payload, checked, context.ports.serving.ask(place, ArmName.CANDIDATE, body, limit))
     except Unavailable as error:
         return Unknown(str(error))
+
+
+def ask_recorded(context: Context, place: EnvironmentKey, facts: DeployFacts) -> CheckResult | Unknown:
+    """A revision that served before: with the rows that its own model directory or its run keeps, for the sample request
+    of today's commit may be none of its own.
+    """
+    rows = _example(context.ports.store.path(facts.model_digest))
+    try:
+        payload = golden_payload(context, facts)
+    except (Unavailable, Refused) as error:
+        payload, why = None, f": {error}"
+    else:
+        why = ""
+    asked = payload.instances if payload else rows
+    if asked is None:
+        return Unknown(f"neither its model nor its run keeps a request{why}")
+    try:
+        body = json.dumps({"instances": asked}).encode()
+        answer = context.ports.serving.ask(place, ArmName.CANDIDATE, body, _RECORDED_LIMIT_S)
+    except Unavailable as error:
+        return Unknown(str(error))
+    checked = judge_answer(body, answer, _RECORDED_LIMIT_S)
+    if checked.fault is None and payload is not None:
+        checked = skew(payload, checked, answer)
+    return checked if checked.fault else replace(checked, message=f"{len(asked)} rows answered")
+
+
+def _example(model: Path | None) -> tuple[Any, ...] | None:
+    """The rows of MLflow's input example, as callers send them."""
+    file = model / "serving_input_example.json" if model else None
+    if file is None or not file.is_file() or file.is_symlink() or file.stat().st_size > _LARGEST_PAYLOAD:
+        return None
+    try:
+        content = json.loads(file.read_bytes())
+        split = content.get("dataframe_split")
+        if split:
+            return tuple(dict(zip(split["columns"], row, strict=True)) for row in split["data"]) or None
+        rows = content.get("inputs") or content.get("instances")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return tuple(rows) if isinstance(rows, list) and rows else None
 
 
 def judge_answer(request: bytes, answer: Answer, limit_s: float, status: int = 200) -> CheckResult:

@@ -10,22 +10,25 @@ from kfops.command.catalog import keys_needed
 from kfops.command.model import Rollback
 from kfops.command.serialise import from_json
 from kfops.config.plan import predictor_spec
-from kfops.domain.canary_facts import Failure, Readiness, SignalKind
+from kfops.domain.canary_facts import Failure, Readiness, SignalKind, Unknown
 from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.operation import ROLLOUTS, Outcome, Signal
 from kfops.domain.record import RevisionRecord
-from kfops.ports.serving import Wish
+from kfops.ports.serving import ModelSource, Wish
 from kfops.rules import gate, revisions
 from kfops.rules.gate import Decision, Reject
 from kfops.rules.reasons import ReasonCode
+from kfops.workflow.checking import ask_recorded
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.deploy import set_aliases
+from kfops.workflow.evidence import model_of
 from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules
 from kfops.workflow.holding import holder, key_of, take
 from kfops.workflow.judging import environment_name
 from kfops.workflow.placing import namespace_of, place_of, source_of
 
 TICK = timedelta(seconds=0.5)
+READY_WITHIN = timedelta(minutes=10)
 
 
 def decide(context: Context, facts: DeployFacts) -> Step:
@@ -89,7 +92,65 @@ def _gate(context: Context, facts: DeployFacts) -> Step:
 
 
 def _take(context: Context, facts: DeployFacts) -> Step:
-    return Next("switch", facts) if take(context, facts.environment) else Next("take", facts, TICK)
+    if not take(context, facts.environment):
+        return Next("take", facts, TICK)
+    if context.ports.store.path(facts.model_digest) is None:
+        known = context.ports.models.version_of(facts.model, facts.model_version)
+        if known is not None:
+            model_of(context, known)
+    return Next("prepare", facts)
+
+
+def _prepare(context: Context, facts: DeployFacts) -> Step:
+    """Beside what serves, without users. Where what serves cannot be wished for again there is nothing to wait for."""
+    place, serving = place_of(context, facts), context.ports.serving
+    served = serving.observe(place)
+    now = served.stable
+    if now.digest == facts.model_digest or (now.digest and context.ports.store.path(now.digest) is None):
+        return Next("switch", facts)
+    facts = replace(facts, champion_digest=now.digest or "", champion_version=now.version or "")
+    serving.apply(place, Wish(*_arms(context, facts)))
+    served = serving.observe(place)
+    facts = replace(facts, url=served.url)
+    is_late = context.now - (facts.began_at or context.now) > READY_WITHIN
+    match served.candidate.readiness:
+        case Readiness.READY:
+            return Next("check", facts)
+        case Failure(message=why):
+            return _stay(context, facts, f"It does not start: {why}")
+        case _ if is_late:
+            return _stay(context, facts, f"It was not ready within {READY_WITHIN.total_seconds():.0f} s.")
+        case _:
+            return Next("prepare", facts, TICK)
+
+
+def _check(context: Context, facts: DeployFacts) -> Step:
+    """R20: a recorded revision skips reviews, not the endpoint check. What cannot be had does not hold it up."""
+    result = ask_recorded(context, place_of(context, facts), facts)
+    if isinstance(result, Unknown):
+        return Next("switch", replace(facts, notes=(*facts.notes, f"It was not checked: {result.reason}")))
+    if result.fault is not None:
+        return _stay(
+            context, facts, f"The endpoint check failed on its {result.fault.value}: {result.message}"
+        )
+    told = f"The endpoint check passed: {result.message}"
+    return Next("switch", replace(facts, notes=(*facts.notes, told)))
+
+
+def _stay(context: Context, facts: DeployFacts, why: str) -> Step:
+    """Nothing was switched: users stay where they are."""
+    stable, _ = _arms(context, facts)
+    context.ports.serving.apply(place_of(context, facts), Wish(stable=stable))
+    notes = (*facts.notes, why, "Nothing was switched.")
+    return End(Outcome.FAILED, ReasonCode.OUTSIDE_REFUSED, replace(facts, notes=notes))
+
+
+def _arms(context: Context, facts: DeployFacts) -> tuple[ModelSource | None, ModelSource | None]:
+    """What serves now, and what shall serve again."""
+    return (
+        source_of(context, facts, facts.champion_digest, facts.champion_version),
+        source_of(context, facts, facts.model_digest, facts.model_version),
+    )
 
 
 def _switch(context: Context, facts: DeployFacts) -> Step:
@@ -100,7 +161,10 @@ def _switch(context: Context, facts: DeployFacts) -> Step:
     facts = replace(facts, url=served.url)
     is_ready = served.stable.readiness is Readiness.READY and served.is_settled
     if served.stable.digest == facts.model_digest and is_ready:
-        return Next("record", facts)
+        now = context.ports.clock.now()
+        took = (now - context.operation.subject.received_at).total_seconds()
+        told = f"It has all traffic since {now:%H:%M:%S} UTC, {took:.1f} s after it was asked for."
+        return Next("record", replace(facts, notes=(*facts.notes, told)))
     if isinstance(served.incoming.readiness, Failure):
         note = f"It does not start: {served.incoming.readiness.message}"
         return End(Outcome.FAILED, ReasonCode.OUTSIDE_REFUSED, replace(facts, notes=(*facts.notes, note)))
@@ -122,6 +186,8 @@ def _record(context: Context, facts: DeployFacts) -> Step:
 PHASES: dict[str, Callable[[Context, DeployFacts], Step]] = {
     "gate": _gate,
     "take": _take,
+    "prepare": _prepare,
+    "check": _check,
     "switch": _switch,
     "record": _record,
 }
