@@ -358,6 +358,9 @@ def serve(settings: Settings) -> None:
 
     with _alone(settings):
         bot = build(settings)
+        if settings.ledger_url.startswith("sqlite"):
+            # There is no other bot: users on a canary need not wait for the lease of one that was killed.
+            bot.workers.ports.ledger.end_leases()
         bot.workers.start()
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

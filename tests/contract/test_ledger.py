@@ -112,6 +112,16 @@ def test_a_later_command_of_one_comment_waits_for_the_earlier_one(ledger):
     assert claim(ledger).after == first.id
 
 
+def test_what_a_killed_owner_held_is_claimed_at_once_and_the_owner_stays_out(ledger):
+    ledger.accept([arrival("a", command(1))])
+    killed = claim(ledger)
+    assert ledger.claim("other", NOW, LEASE) is None
+    ledger.end_leases()
+    assert claim(ledger).fence == killed.fence + 1
+    with pytest.raises(Fenced):
+        ledger.save(killed, end(killed))
+
+
 def test_r14_a_worker_paused_past_its_lease_can_write_nothing_any_more(ledger):
     ledger.accept([arrival("a", command(1))])
     paused = claim(ledger)

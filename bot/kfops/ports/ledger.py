@@ -88,6 +88,10 @@ class Work(Protocol):
         """The next ended operation that left something outside in no final state (R18); leased and with a new fence."""
         ...
 
+    def end_leases(self) -> None:
+        """Of owners that are known to be gone: what they held can be claimed at once. A fence keeps them out."""
+        ...
+
     def renew(self, operation: Operation, now: datetime, lease: timedelta) -> None: ...
 
     def save(self, operation: Operation, saved: Saved) -> None:

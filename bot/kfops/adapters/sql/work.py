@@ -59,6 +59,11 @@ class SqlWork:
             )
             return read_operations(connection, o.id == found.id)[0]
 
+    def end_leases(self) -> None:
+        with self.database.write() as connection:
+            held = o.lease_until.is_not(None)
+            connection.execute(sa.update(t.operations).where(held).values(lease_until=None))
+
     def renew(self, operation: Operation, now: datetime, lease: timedelta) -> None:
         with self.database.write() as connection:
             self._fenced(connection, operation, lease_until=now + lease)
