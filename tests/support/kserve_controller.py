@@ -108,7 +108,10 @@ class Controller:
         for name, service in present.items():
             self._known[name] = service
             mode = names.annotations_of(service).get(names.MODE, self.cluster.default_mode)
-            (self._knative if mode in {"Knative", "Serverless"} else self._standard)(service)
+            if mode in {"Knative", "Serverless"}:
+                self._knative(service)
+            elif mode in {"Standard", "RawDeployment"}:
+                self._standard(service)
 
     def _collect(self, name: str) -> None:
         """What the garbage collector would do."""

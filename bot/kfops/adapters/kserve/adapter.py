@@ -118,8 +118,9 @@ class KServeServing:
         return mode_of(said), _names(seen, wished)
 
     def _apply(self, environment: EnvironmentKey, wish: Wish) -> None:
+        before = kept.read(self._kubernetes, environment)
         seen = cluster.look(self._kubernetes, environment)
-        wished = self._keep(environment, wish, seen)
+        wished = self._keep(environment, before, wish, seen)
         step = _next(seen, wished)
         match step:
             case Done() | Wait():
@@ -139,9 +140,8 @@ class KServeServing:
             case _:
                 raise Unavailable("the InferenceService is gone meanwhile")
 
-    def _keep(self, environment: EnvironmentKey, wish: Wish, seen: Cluster | None) -> Kept:
+    def _keep(self, environment: EnvironmentKey, before: Kept, wish: Wish, seen: Cluster | None) -> Kept:
         """Written before anything is changed: whoever looks in between knows which arm is which."""
-        before = kept.read(self._kubernetes, environment)
         sources = {Identity(one.digest, one.version): one for one in (wish.stable, wish.candidate) if one}
         unknown = [identity for identity in sources if identity not in before.predictors]
         mode = self._mode(seen) if unknown else Mode.KNATIVE

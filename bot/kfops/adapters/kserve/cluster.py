@@ -107,11 +107,6 @@ def in_cluster_url(key: EnvironmentKey) -> str:
 
 def look(kubernetes: Kubernetes, key: EnvironmentKey) -> Cluster | None:
     """None: there is no InferenceService. Refused when it is not this environment's."""
-    if not key.namespace:
-        raise Refused(
-            f"the environment {key.name} has no namespace",
-            fix=f"name deployment.environments.{key.name}.namespace in kfops.yaml",
-        )
     service = kubernetes.get(names.services(key.namespace, key.model))
     if service is None:
         return None

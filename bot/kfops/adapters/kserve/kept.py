@@ -37,7 +37,12 @@ class Kept:
 
 
 def read(kubernetes: Kubernetes, key: EnvironmentKey) -> Kept:
-    """Refused when it is another environment's."""
+    """Refused when it is another environment's, or nobody knows where this one is."""
+    if not key.namespace:
+        raise Refused(
+            f"the environment {key.name} has no namespace",
+            fix=f"name deployment.environments.{key.name}.namespace in kfops.yaml",
+        )
     found = kubernetes.get(names.config_maps(key.namespace, _name(key)))
     if found is None:
         return Kept()
