@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kfops.adapters.local.serving.adapter import LocalServing
     from kfops.adapters.mlflow.server import MlflowServer
     from kfops.adapters.s3.bucket import Bucket
+    from kfops.ports.images import Images
     from kfops.ports.pipelines import Pipelines
     from kfops.ports.serving import ModelSource, Serving
     from kfops.ports.storage import ModelStore
@@ -249,6 +250,19 @@ def policy(settings: Settings) -> Policy:
     return load_policy(settings.policy_file.read_bytes(), filename=str(settings.policy_file))
 
 
+def images(settings: Settings) -> Images | None:
+    if settings.images == "none":
+        return None
+    from kfops.adapters.buildah.images import BuildahImages
+
+    secret = settings.registry_password.get_secret_value()
+    return BuildahImages(
+        settings.data_dir / "images",
+        is_plain=settings.registry_plain,
+        credentials=(settings.registry_user, secret) if settings.registry_user else None,
+    )
+
+
 def forge(settings: Settings) -> GitHubForge:
     from kfops.adapters.github.forge import GitHubForge
 
@@ -291,6 +305,7 @@ def build(settings: Settings) -> Bot:
         traffic=counts,
         store=store(settings),
         clock=clock,
+        images=images(settings),
     )
     rules = policy(settings)
     secrets = tuple(one.get_secret_value() for one in settings.webhook_secrets)

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     storage: Literal["local", "s3"] = "local"  # where models are kept
     s3_address: str = ""  # s3://bucket/prefix/
     s3_endpoint: str = ""  # empty: AWS
+    images: Literal["none", "buildah"] = "none"  # what builds images.build
+    registry_user: str = ""
+    registry_password: SecretStr = SecretStr("")
+    registry_plain: bool = False  # without TLS, for a registry on this machine
     workers: int = 4
     max_runs: int = 2
 

@@ -12,8 +12,14 @@ import pytest
 from tests.support.registry import running
 
 from kfops.adapters.buildah.images import BuildahImages
+from kfops.adapters.local.pipelines.compiling import Compiler
+from kfops.adapters.local.sandbox import NoSandbox
+from kfops.domain.package import Package
+from kfops.domain.package_ir import read_package
+from kfops.domain.package_policy import Allowed
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.images import ImageBuilt, ImageFailure, ImageOrder
+from kfops.ports.pipelines import CompileOrder
 
 pytestmark = pytest.mark.xdist_group("images")
 WHY = "no buildah here, or no root to run it: Debian's package buildah has it; .ci/run installs it"
@@ -164,3 +170,29 @@ def test_a_registry_that_is_away_is_asked_again_later(images, tmp_path):
         images.find("127.0.0.1:9/ml/trainer", "c0ffee")
     with pytest.raises(Unavailable, match="could not be pushed"):
         images.build(order(tmp_path, "127.0.0.1:9", "FROM scratch\nCOPY train.py /\n"))
+
+
+PIPELINE = """
+import os
+
+from kfp import dsl
+
+@dsl.component(base_image=os.environ["KFOPS_IMAGE_THE_TRAINER"], install_kfp_package=False)
+def train():
+    print("in an image of its own")
+
+@dsl.pipeline(name="churn")
+def churn():
+    train()
+"""
+
+
+def test_the_digest_that_was_built_is_what_the_submitted_package_names(images, registry, tmp_path):
+    reference = built(images.build(order(tmp_path, registry, "FROM scratch\nCOPY train.py /\n"))).reference
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    compiled = Compiler(NoSandbox(), Allowed()).compile(
+        CompileOrder(tmp_path, "pipeline.py", tmp_path / "out", images={"the-trainer": reference})
+    )
+
+    assert isinstance(compiled, Package), compiled
+    assert [step.image for step in read_package(compiled.path.read_text()).steps] == [reference]

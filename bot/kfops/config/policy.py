@@ -44,6 +44,8 @@ class Grant(Section):
     """Where its images may be pushed to, and pulled from by its steps."""
     environments: tuple[Identifier, ...] = ("staging", "production")
     """Environments that it may deploy to."""
+    build_images: bool = False
+    """Whether its Dockerfiles are built: a Dockerfile's commands have little between them and the machine."""
     install: bool = False
     """Whether Python environments are made from its requirements."""
     rules_branch: Annotated[str, Field(min_length=1, max_length=255)] | None = None

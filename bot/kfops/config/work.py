@@ -47,7 +47,7 @@ class Image(Section):
     """One container image."""
 
     name: DnsLabel
-    """The image's name below `registry`."""
+    """The image's name below `registry`; the pipeline file finds the image, by digest, as `KFOPS_IMAGE_<NAME>`."""
     context: RelativePath = "."
     """The folder that the build sees."""
     dockerfile: RelativePath = "Dockerfile"

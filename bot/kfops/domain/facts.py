@@ -32,6 +32,14 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class ImageFact:
+    """An image of `images.build`; `reference` is by digest."""
+
+    name: str
+    reference: str
+
+
+@dataclass(frozen=True)
 class ParameterFact:
     """One pipeline parameter, shown as text. `champion` is what the model in production was trained with."""
 
@@ -72,6 +80,7 @@ class RunFacts:
     packages: tuple[str, ...] = ()  # what steps install by themselves
     environment: str = ""  # the key of what was made from the requirements; empty: nothing was
     environment_digest: str = ""
+    images: tuple[ImageFact, ...] = ()
     model_version: str = ""
     model_digest: str = ""
     model_link: str = ""

@@ -20,7 +20,8 @@ class CompileOrder:
 
     `function` is needed where the file has several pipelines. The package is put into `out_dir`. `packages`: a folder
     of Python packages in front of the engine's own. `installs_later`: what steps want to install is seen to before
-    they run, so it is no reason to refuse the package.
+    they run, so it is no reason to refuse the package. `images`: references by name, for the pipeline file to use; it
+    finds them as `KFOPS_IMAGE_<NAME>` in its environment.
     """
 
     source_dir: Path
@@ -30,6 +31,7 @@ class CompileOrder:
     timeout_s: float = 60.0
     packages: Path | None = None
     installs_later: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class ReasonCode(StrEnum):
     EARLIER_FAILED = "earlier_failed"
     CANCELED = "canceled"
     ENVIRONMENT_FAILED = "environment_failed"
+    IMAGE_FAILED = "image_failed"
     COMPILE_FAILED = "compile_failed"
     RUN_FAILED = "run_failed"
     RUN_LOST = "run_lost"
@@ -110,6 +111,7 @@ MEANING: dict[ReasonCode, str] = {
     ReasonCode.EARLIER_FAILED: "an earlier command of the same comment failed",
     ReasonCode.CANCELED: "somebody canceled it",
     ReasonCode.ENVIRONMENT_FAILED: "no Python environment could be made from the commit's requirements",
+    ReasonCode.IMAGE_FAILED: "an image of images.build could not be built",
     ReasonCode.COMPILE_FAILED: "the pipeline does not compile",
     ReasonCode.RUN_FAILED: "a step of the pipeline failed",
     ReasonCode.RUN_LOST: "the run ended without a result, twice",

@@ -13,6 +13,7 @@ from kfops.domain.operation import EffectState, Operation, Outcome
 from kfops.ports.clock import Clock
 from kfops.ports.environments import Environments
 from kfops.ports.forge import Forge
+from kfops.ports.images import Images
 from kfops.ports.ledger import Ledger
 from kfops.ports.models import Models
 from kfops.ports.pipelines import Pipelines
@@ -39,6 +40,7 @@ class Ports:
     traffic: Traffic
     store: ModelStore
     clock: Clock
+    images: Images | None = None  # none are built here
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from kfops.ports.pipelines import CompileOrder, RunOrder
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import environment, evidence
+from kfops.workflow import environment, evidence, images
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import CONFIG, asker, checkout, live, needed, refusal, rules, rules_when_asked
 
@@ -73,7 +73,16 @@ def _environment(context: Context, facts: RunFacts) -> Step:
     work = _work(context)
     if isinstance(work, Refusal):
         return _refused(facts, work)
-    return environment.prepared(context, facts, work, "compile")
+    return environment.prepared(context, facts, work, "images")
+
+
+def _images(context: Context, facts: RunFacts) -> Step:
+    work, read = _work(context), rules_when_asked(context)
+    if isinstance(work, Refusal):
+        return _refused(facts, work)
+    if isinstance(read, Refusal):
+        return _refused(facts, read)
+    return images.built(context, facts, read, work, "compile")
 
 
 def _install(context: Context, facts: RunFacts) -> Step:
@@ -215,6 +224,7 @@ PHASES: dict[str, Callable[[Context, RunFacts], Step]] = {
     "gate": _gate,
     "source": _source,
     "environment": _environment,
+    "images": _images,
     "compile": _compile,
     "install": _install,
     "submit": _submit,
@@ -292,6 +302,7 @@ def _order(context: Context, facts: RunFacts, work: Work, package: Path | None) 
         work.pipeline.function,
         packages=environment.packages(context, facts),
         installs_later=True,
+        images={one.name: one.reference for one in facts.images},
     )
 
 

@@ -75,7 +75,7 @@ class Compiler:
             writable={},
             chdir=_REPOSITORY,
             limits=_LIMITS,
-            variables=imported(order.packages),
+            variables=imported(order.packages) | _images(order),
         )
         with Confined(
             self.sandbox, command, largest_answer=_LARGEST_ANSWER, memory_bytes=_LIMITS.memory_bytes
@@ -90,6 +90,12 @@ class Compiler:
             hint = "importing the file must not do the work"
             return CompileFailure(summary, path=order.pipeline, log_tail=ended.log_tail, hint=hint)
         return _understood(ended, order)
+
+
+def _images(order: CompileOrder) -> dict[str, str]:
+    return {
+        f"KFOPS_IMAGE_{name.upper().replace('-', '_')}": reference for name, reference in order.images.items()
+    }
 
 
 def _understood(ended: Ended, order: CompileOrder) -> str | CompileFailure:
