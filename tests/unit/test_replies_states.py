@@ -134,7 +134,7 @@ def test_a_succeeded_run_shows_evidence_beside_production() -> None:
         champion_version="9",
         model_version="12",
         model_link="https://mlflow.test/#/models/churn/12",
-        gates=(GateFact("roc_auc >= 0.8", holds=True),),
+        gates=(GateFact("roc_auc >= 0.8: roc_auc 0.83 >= 0.8 holds", holds=True),),
         ended_at=at(151),
     )
     assert shown(operation(Kind.BUILD_RUN, "closing", Outcome.SUCCEEDED, "done"), facts) == snapshot(

@@ -123,3 +123,9 @@ MEANING: dict[ReasonCode, str] = {
     ReasonCode.OUTSIDE_UNAVAILABLE: "another system could not be reached for too long",
     ReasonCode.INTERNAL_ERROR: "a defect of Kfops; the operator finds it under the operation's number",
 }
+
+
+def reasons_table() -> str:
+    """One row a code, for the README; a test holds the two together."""
+    rows = [f"| `{code.value}` | {meaning} |" for code, meaning in MEANING.items()]
+    return "\n".join(("| reason code | meaning |", "|---|---|", *rows)) + "\n"

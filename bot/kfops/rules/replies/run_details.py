@@ -131,9 +131,10 @@ def _signed(value: float | None) -> str:
 
 
 def gates(facts: RunFacts) -> str:
-    marks = {True: "✅ holds", False: "❌ does not hold", None: "– does not apply yet"}
-    rows = [(code_span(gate.text), marks[gate.holds]) for gate in facts.gates]
-    return f"#### Gates\n\n{table(('gate', ''), rows)}" if rows else ""
+    """Each gate's own text says whether it holds, with its numbers."""
+    marks = {True: "✅", False: "❌", None: "–"}
+    rows = [(marks[gate.holds], code_span(gate.text)) for gate in facts.gates]
+    return f"#### Gates\n\n{table(('', 'gate'), rows)}" if rows else ""
 
 
 def warnings(facts: RunFacts) -> str:
