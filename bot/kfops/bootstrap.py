@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kfops.adapters.local.serving.adapter import LocalServing
     from kfops.adapters.mlflow.server import MlflowServer
     from kfops.adapters.s3.bucket import Bucket
+    from kfops.ports.data import DataFiles
     from kfops.ports.images import Images
     from kfops.ports.pipelines import Pipelines
     from kfops.ports.serving import ModelSource, Serving
@@ -250,6 +251,14 @@ def policy(settings: Settings) -> Policy:
     return load_policy(settings.policy_file.read_bytes(), filename=str(settings.policy_file))
 
 
+def data_files(settings: Settings) -> DataFiles | None:
+    if settings.storage == "local":
+        return None
+    from kfops.adapters.s3.data import S3DataFiles
+
+    return S3DataFiles(settings.s3_endpoint)
+
+
 def images(settings: Settings) -> Images | None:
     if settings.images == "none":
         return None
@@ -306,6 +315,7 @@ def build(settings: Settings) -> Bot:
         store=store(settings),
         clock=clock,
         images=images(settings),
+        data_files=data_files(settings),
     )
     rules = policy(settings)
     secrets = tuple(one.get_secret_value() for one in settings.webhook_secrets)
@@ -370,6 +380,7 @@ def _dashboard(
 def serve(settings: Settings) -> None:
     """Run the bot until it is told to stop."""
     import uvicorn
+
 
     with _alone(settings):
         bot = build(settings)

@@ -14,7 +14,7 @@ from kfops import bootstrap
 from kfops.adapters.local.data import DataFolder
 from kfops.adapters.local.store import Store
 from kfops.adapters.s3.bucket import Bucket
-from kfops.adapters.s3.data import S3DataSets, fetch
+from kfops.adapters.s3.data import S3DataFiles, S3DataSets
 from kfops.adapters.s3.models import S3ModelStore
 from kfops.bootstrap import SettingsProblem
 from kfops.ports.errors import Refused, Unavailable
@@ -126,7 +126,7 @@ def test_a_data_set_is_kept_once_and_found_by_the_beginning_of_its_digest(bucket
 
     assert again == added == sets.find(added.digest[:10])
     assert added.profile == DataFolder(tmp_path / "kept").add(table).profile
-    assert fetch(added.uri, tmp_path / "kept", endpoint=server.endpoint).read_text() == TABLE
+    assert S3DataFiles(server.endpoint).fetch(added.uri, tmp_path / "kept").read_text() == TABLE
 
 
 def test_a_data_set_without_its_target_never_reaches_the_bucket(bucket, tmp_path):
@@ -142,9 +142,9 @@ def test_data_that_is_not_there_or_too_large_is_refused_with_its_address(bucket,
     bucket.write("big.csv", b"x" * 100)
 
     with pytest.raises(Refused, match=r"s3://kfops-tests/test-\d+/none.csv is not there"):
-        fetch(bucket.address("none.csv"), tmp_path, endpoint=server.endpoint)
+        S3DataFiles(server.endpoint).fetch(bucket.address("none.csv"), tmp_path)
     with pytest.raises(Refused, match="100 bytes; at most 10"):
-        fetch(bucket.address("big.csv"), tmp_path, endpoint=server.endpoint, most_bytes=10)
+        S3DataFiles(server.endpoint, most_bytes=10).fetch(bucket.address("big.csv"), tmp_path)
 
 
 def test_many_objects_are_listed_over_all_pages(bucket):

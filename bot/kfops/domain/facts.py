@@ -40,6 +40,14 @@ class ImageFact:
 
 
 @dataclass(frozen=True)
+class DataFact:
+    """Data that a parameter names outside of the repository, as a file of this machine's."""
+
+    parameter: str
+    path: str
+
+
+@dataclass(frozen=True)
 class ParameterFact:
     """One pipeline parameter, shown as text. `champion` is what the model in production was trained with."""
 
@@ -81,6 +89,7 @@ class RunFacts:
     environment: str = ""  # the key of what was made from the requirements; empty: nothing was
     environment_digest: str = ""
     images: tuple[ImageFact, ...] = ()
+    data_files: tuple[DataFact, ...] = ()
     model_version: str = ""
     model_digest: str = ""
     model_link: str = ""

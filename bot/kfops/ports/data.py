@@ -46,6 +46,17 @@ class DataSet:
     warnings: tuple[str, ...] = ()
 
 
+class DataFiles(Protocol):
+    """Objects of a storage as files."""
+
+    def fetch(self, address: str, into: Path) -> Path:
+        """The object at `s3://bucket/key` as a file of the same name in the folder `into`; nothing half-fetched stays.
+
+        Whether a repository may read it was decided before. Refused where it is not there, or too large.
+        """
+        ...
+
+
 class DataSets(Protocol):
     """Every method may raise `Unavailable` or `Refused`."""
 

@@ -11,6 +11,7 @@ from kfops.config.policy import OPEN_POLICY, Policy
 from kfops.domain.facts import AnswerFacts, DeployFacts, RunFacts
 from kfops.domain.operation import EffectState, Operation, Outcome
 from kfops.ports.clock import Clock
+from kfops.ports.data import DataFiles
 from kfops.ports.environments import Environments
 from kfops.ports.forge import Forge
 from kfops.ports.images import Images
@@ -41,6 +42,7 @@ class Ports:
     store: ModelStore
     clock: Clock
     images: Images | None = None  # none are built here
+    data_files: DataFiles | None = None  # none are fetched here
 
 
 @dataclass(frozen=True)

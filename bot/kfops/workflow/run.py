@@ -26,7 +26,7 @@ from kfops.ports.pipelines import CompileOrder, RunOrder
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import environment, evidence, images
+from kfops.workflow import data, environment, evidence, images
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import CONFIG, asker, checkout, live, needed, refusal, rules, rules_when_asked
 
@@ -89,7 +89,14 @@ def _install(context: Context, facts: RunFacts) -> Step:
     work = _work(context)
     if isinstance(work, Refusal):
         return _refused(facts, work)
-    return environment.prepared(context, facts, work, "submit")
+    return environment.prepared(context, facts, work, "data")
+
+
+def _data(context: Context, facts: RunFacts) -> Step:
+    work = _work(context)
+    if isinstance(work, Refusal):
+        return _refused(facts, work)
+    return data.fetched(context, facts, work, "submit")
 
 
 def _compile(context: Context, facts: RunFacts) -> Step:
@@ -136,7 +143,7 @@ def _compile(context: Context, facts: RunFacts) -> Step:
         _record(context, facts, "BUILT")
         return End(Outcome.SUCCEEDED, ReasonCode.DONE, replace(facts, ended_at=context.now))
     wanted = tuple(dict.fromkeys(one for step in made.steps for one in step.packages))
-    return Next("install", replace(facts, packages=wanted)) if wanted else Next("submit", facts)
+    return Next("install", replace(facts, packages=wanted)) if wanted else Next("data", facts)
 
 
 def _submit(context: Context, facts: RunFacts) -> Step:
@@ -154,7 +161,8 @@ def _submit(context: Context, facts: RunFacts) -> Step:
         name=name,
         package=package,
         source_dir=context.source_dir,
-        parameters=dict(facts.values or {}),
+        parameters=dict(facts.values or {}) | {one.parameter: one.path for one in facts.data_files},
+        data=tuple(Path(one.path) for one in facts.data_files),
         timeout_s=run_timeout(context.options.policy, work.pipeline.timeout).total_seconds(),
         cache=work.pipeline.cache,
         packages=environment.packages(context, facts),
@@ -227,6 +235,7 @@ PHASES: dict[str, Callable[[Context, RunFacts], Step]] = {
     "images": _images,
     "compile": _compile,
     "install": _install,
+    "data": _data,
     "submit": _submit,
     "follow": _follow,
     "canceling": _canceling,

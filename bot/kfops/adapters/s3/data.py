@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kfops.adapters.local.data import DataFolder
@@ -55,22 +55,27 @@ class S3DataSets:
         return replace(found, uri=self._bucket.address(f"data/{found.digest}/{found.name}"))
 
 
-def fetch(address: str, into: Path, *, endpoint: str = "", most_bytes: int = 10 << 30) -> Path:
-    """The object at `s3://bucket/key` as a file below `into`. Refused where it is not there or too large.
+@dataclass(frozen=True)
+class S3DataFiles:
+    """The port `DataFiles`, for any bucket that the bot's credentials reach."""
 
-    Whether a repository may read it was decided before, by the operator's policy (R10).
-    """
-    folder, _, name = address.rpartition("/")
-    if not name or not name.isprintable() or name in {".", ".."}:
-        raise Refused(f"{address!r} names no object; expected such as s3://data/churn/2026.csv")
-    bucket = Bucket(f"{folder}/", endpoint=endpoint)
-    size = bucket.size(name)
-    if size is None:
-        raise Refused(f"{address} is not there", fix="look at the address; `kfc data add FILE` prints one")
-    if size > most_bytes:
-        raise Refused(f"{address} has {size} bytes; at most {most_bytes} are fetched")
-    if shutil.disk_usage(into).free < 2 * size:
-        raise Refused(f"{address} has {size} bytes, more than half of what is free on the bot's disk")
-    target = into / name
-    bucket.download(name, target)
-    return target
+    endpoint: str = ""
+    most_bytes: int = 10 << 30
+
+    def fetch(self, address: str, into: Path) -> Path:
+        folder, _, name = address.rpartition("/")
+        if not name or not name.isprintable() or name in {".", ".."}:
+            raise Refused(f"{address!r} names no object; expected such as s3://data/churn/2026.csv")
+        bucket = Bucket(f"{folder}/", endpoint=self.endpoint)
+        size = bucket.size(name)
+        if size is None:
+            raise Refused(
+                f"{address} is not there", fix="look at the address; `kfc data add FILE` prints one"
+            )
+        if size > self.most_bytes:
+            raise Refused(f"{address} has {size} bytes; at most {self.most_bytes} are fetched")
+        if shutil.disk_usage(into).free < 2 * size:
+            raise Refused(f"{address} has {size} bytes, more than half of what is free on the bot's disk")
+        incoming = into / f".{name}.incoming"
+        bucket.download(name, incoming)
+        return incoming.rename(into / name)

@@ -1,0 +1,64 @@
+"""The data of a run that lie outside of its repository, fetched by the bot: steps get a file, and no right to a storage.
+
+Whether this repository may reach them was asked of the policy before (`reaching`, R10).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from kfops.config.meaning import Work
+from kfops.domain.facts import DataFact, Refusal, RunFacts
+from kfops.domain.operation import Outcome
+from kfops.ports.errors import Refused
+from kfops.rules.reasons import ReasonCode
+from kfops.workflow.context import Context, End, Next, Step
+
+_FETCHED = re.compile(r"s3://")
+
+
+def fetched(context: Context, facts: RunFacts, work: Work, then: str) -> Step:
+    """On to `then` once every parameter that names data outside of the repository has a file here."""
+    files = []
+    for parameter, location in _outside(facts, work):
+        try:
+            files.append(DataFact(parameter, str(_file(context, parameter, location))))
+        except Refused as error:
+            return _not_had(facts, parameter, error)
+    return Next(then, replace(facts, data_files=tuple(files)))
+
+
+def _outside(facts: RunFacts, work: Work) -> list[tuple[str, str]]:
+    """Addresses, wherever they stand, and a path of this machine's where kfops.yaml says that it is the data."""
+    known = work.data.parameter if work.data else ""
+    texts = [(name, value) for name, value in (facts.values or {}).items() if isinstance(value, str)]
+    return [
+        (name, value)
+        for name, value in texts
+        if _FETCHED.match(value) or (name == known and Path(value).is_absolute())
+    ]
+
+
+def _file(context: Context, parameter: str, location: str) -> Path:
+    if not _FETCHED.match(location):
+        return Path(location)
+    files = context.ports.data_files
+    if files is None:
+        raise Refused(
+            "this server fetches no data from storage", fix="Ask the operator of Kfops for KFOPS_STORAGE=s3."
+        )
+    folder = context.options.data_dir / "scratch" / str(context.operation.id) / "data" / parameter
+    target = folder / location.rpartition("/")[2]
+    if target.is_file():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    return files.fetch(location, folder)
+
+
+def _not_had(facts: RunFacts, parameter: str, error: Refused) -> End:
+    why = Refusal(
+        ReasonCode.OUTSIDE_REFUSED.value, f"The data of `{parameter}` cannot be had: {error}.", fix=error.fix
+    )
+    return End(Outcome.REFUSED, ReasonCode.OUTSIDE_REFUSED, replace(facts, refusal=why))
