@@ -30,6 +30,7 @@ class Postbox(Outbox):
 
     def _queue(self, hook: Hook, delivery: Delivery) -> None:
         assert hook.active
+        self._state.deliveries[delivery.id] = delivery
         self.waiting.append(delivery)
 
 
