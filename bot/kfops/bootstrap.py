@@ -381,6 +381,7 @@ def serve(settings: Settings) -> None:
     """Run the bot until it is told to stop."""
     import uvicorn
 
+    from kfops.webhook.pace import steady
 
     with _alone(settings):
         bot = build(settings)
@@ -391,6 +392,7 @@ def serve(settings: Settings) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
+        steady()
         try:
             uvicorn.Server(uvicorn.Config(bot.app, log_level="warning")).run(sockets=[listener])
         finally:

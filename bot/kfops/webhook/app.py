@@ -106,7 +106,8 @@ class Receiver:
         except Unavailable as error:
             log.warning("not stored", delivery=delivery, error=str(error))
             return 503, "the ledger is away; deliver this again"
-        self.poke()
+        if arrival.operations or arrival.pokes:
+            self.poke()
         return 202, "stored"
 
 

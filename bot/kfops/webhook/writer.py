@@ -6,7 +6,9 @@ import asyncio
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from kfops.ports.errors import Unavailable
@@ -19,19 +21,29 @@ class Accepts(Protocol):
     def accept(self, arrivals: Sequence[Arrival]) -> None: ...
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A delivery whose sender waits for the answer, in an event loop."""
+
+    arrival: Arrival
+    loop: asyncio.AbstractEventLoop
+    stored: asyncio.Future[None]
+
+
 class Writer:
     """One thread that writes. `store` returns when the arrival is committed, or raises what the ledger raised."""
 
     def __init__(self, inbox: Accepts) -> None:
         self._inbox = inbox
-        self._waiting: queue.SimpleQueue[tuple[Arrival, Future[None]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="inbox-writer", daemon=True)
         self._thread.start()
 
     async def store(self, arrival: Arrival) -> None:
-        future: Future[None] = Future()
-        self._waiting.put((arrival, future))
-        await asyncio.wrap_future(future)
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(arrival, loop, loop.create_future())
+        self._waiting.put(waiting)
+        await waiting.stored
 
     def close(self) -> None:
         self._waiting.put(None)
@@ -46,15 +58,12 @@ class Writer:
                     self._waiting.put(None)
                     break
                 batch.append(following)
-            # From here on they cannot be cancelled: a caller who is gone must not end the thread.
-            for _, future in batch:
-                future.set_running_or_notify_cancel()
             self._commit(batch)
 
-    def _commit(self, batch: list[tuple[Arrival, Future[None]]]) -> None:
+    def _commit(self, batch: list[Waiting]) -> None:
         problem: Exception | None = None
         try:
-            self._inbox.accept([arrival for arrival, _ in batch])
+            self._inbox.accept([one.arrival for one in batch])
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
             problem = error
         if problem is not None and not isinstance(problem, Unavailable) and len(batch) > 1:
@@ -62,10 +71,18 @@ class Writer:
             for one in batch:
                 self._commit([one])
             return
-        for _, future in batch:
-            if future.cancelled():
-                continue
-            if problem is not None:
-                future.set_exception(problem)
-            else:
-                future.set_result(None)
+        # Waking a loop costs as much as storing a delivery: it is done once for all that wait in it.
+        for loop in {one.loop for one in batch}:
+            told = partial(_tell, [one.stored for one in batch if one.loop is loop], problem)
+            with suppress(RuntimeError):  # a loop that was closed has nobody who waits
+                loop.call_soon_threadsafe(told)
+
+
+def _tell(stored: Sequence[asyncio.Future[None]], problem: Exception | None) -> None:
+    for future in stored:
+        if future.done():  # its caller is gone
+            continue
+        if problem is not None:
+            future.set_exception(problem)
+        else:
+            future.set_result(None)

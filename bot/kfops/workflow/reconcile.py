@@ -36,8 +36,13 @@ log = structlog.get_logger("kfops.reconcile")
 def reconcile_one(ports: Ports, options: Options, owner: str) -> bool:
     """One step of one operation. False when nothing was due."""
     operation = ports.ledger.claim(owner, ports.clock.now(), options.lease)
-    if operation is None:
-        return False
+    if operation is not None:
+        work_on(operation, ports, options)
+    return operation is not None
+
+
+def work_on(operation: Operation, ports: Ports, options: Options) -> None:
+    """One step of an operation that was claimed."""
     context = Context(operation, ports, options, ports.clock.now())
     try:
         with leased(ports, operation, options.lease):
@@ -45,7 +50,6 @@ def reconcile_one(ports: Ports, options: Options, owner: str) -> bool:
         ports.ledger.save(operation, saved)
     except Fenced:
         log.warning("fenced", operation=operation.id, fence=operation.fence)
-    return True
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from functools import partial
 
 import structlog
 
+from kfops.domain.operation import Operation
 from kfops.ports.errors import Unavailable
 from kfops.workflow.context import Options, Ports
-from kfops.workflow.reconcile import reconcile_one
+from kfops.workflow.reconcile import work_on
 
 IDLE_S = 0.2
 log = structlog.get_logger("kfops.workers")
@@ -36,7 +37,8 @@ class Workers:
     count: int = 4
     repairs: tuple[Repair, ...] = ()
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _poked: threading.Condition = field(default_factory=threading.Condition)
+    _poked: threading.Event = field(default_factory=threading.Event)
+    _looking: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
@@ -50,8 +52,7 @@ class Workers:
             self._threads.append(thread)
 
     def poke(self) -> None:
-        with self._poked:
-            self._poked.notify_all()
+        self._poked.set()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -72,14 +73,29 @@ class Workers:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
+            # One looks for work while the others do it: several who look only wait for each other in the ledger.
+            with self._looking:
+                operation = self._next()
+            if operation is not None:
+                try:
+                    work_on(operation, self.ports, self.options)
+                except Unavailable as error:
+                    log.warning("ledger away", error=str(error))
+                except Exception:
+                    log.exception("reconcile failed", operation=operation.id)
+
+    def _next(self) -> Operation | None:
+        """What is due next, as soon as there is something; None when the work ends."""
+        while not self._stopping.is_set():
+            self._poked.clear()  # before looking: what arrives meanwhile is looked for again
+            operation = None
             try:
-                worked = reconcile_one(self.ports, self.options, self.owner)
+                operation = self.ports.ledger.claim(self.owner, self.ports.clock.now(), self.options.lease)
             except Unavailable as error:
                 log.warning("ledger away", error=str(error))
-                worked = False
             except Exception:
-                log.exception("reconcile failed")
-                worked = False
-            if not worked and not self._stopping.is_set():
-                with self._poked:
-                    self._poked.wait(IDLE_S)
+                log.exception("nothing claimed")
+            if operation is not None:
+                return operation
+            self._poked.wait(IDLE_S)
+        return None

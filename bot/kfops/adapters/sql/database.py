@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
@@ -46,12 +47,19 @@ class Database:
         self.engine = _engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # SQLite lets its writers sleep, up to a tenth of a second, until one finds it free; a lock wakes the next.
+        self._writing = threading.Lock() if self.is_sqlite else nullcontext()
         self._ignoring: dict[sa.Table, Any] = {}
         self._patience_s = 0.0 if self.is_sqlite else patience_s
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        with self._said("written"), self._connected(self.engine) as connection, connection.begin():
+        with (
+            self._said("written"),
+            self._writing,
+            self._connected(self.engine) as connection,
+            connection.begin(),
+        ):
             if self.is_sqlite:
                 # pysqlite begins lazily and deferred: two such writers deadlock instead of queueing.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
