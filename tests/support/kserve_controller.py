@@ -33,14 +33,14 @@ _TICK_S = 0.05
 @dataclass
 class Cluster:
     """How the cluster under test is. `models`: the folder in which an address `s3://models/…/DIGEST` is found by its
-    digest. `pods`: what is wrong with the pods of whoever loads a digest, as container statuses.
+    digest. `starts_in_s`: how long a pod takes at least, also where a server of that model happens to run. `pods`: what is wrong with the pods of whoever loads a digest, as container statuses.
     """
 
     models: Path
     default_mode: str = "Knative"
     has_weights: bool = True
     has_gateway: bool = True
-    route_lag_s: float = 0.0
+    starts_in_s: float = 0.4
     pods: dict[str, list[Document]] = field(default_factory=dict)
 
 
@@ -56,6 +56,7 @@ class Controller:
         self._over = threading.Event()
         self._wake = threading.Event()
         self._known: dict[str, Document] = {}
+        self._born: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -104,6 +105,7 @@ class Controller:
         }
         for name in set(self._known) - set(present):
             self._collect(name)
+            self._born.clear()
             del self._known[name]
         for name, service in present.items():
             self._known[name] = service
@@ -145,6 +147,10 @@ class Controller:
             known = self.plane.server(self.cluster.models / digest, name, version, digest)
             self.plane.backends[backend] = known
         return known
+
+    def _is_ready(self, name: str, server: ModelServer | None) -> bool:
+        born = self._born.setdefault(name, time.monotonic())
+        return server is not None and server.is_ready and time.monotonic() - born >= self.cluster.starts_in_s
 
     def _route(self, shares: dict[str, dict[str, int]]) -> None:
         """Hosts to shares, by the names of revisions or Services."""
@@ -202,7 +208,7 @@ class Controller:
     def _model_status(self, name: str, server: ModelServer | None, *, blocks: bool) -> Document:
         words = server.last_words if server else "the pod does not start"
         if words is None:
-            loaded = server is not None and server.is_ready
+            loaded = self._is_ready(name, server)
             states = {
                 "activeModelState": "Loaded" if loaded else "Pending",
                 "targetModelState": "Loaded" if loaded else "Loading",
@@ -238,7 +244,7 @@ class Controller:
         if not revisions or revisions[-1]["spec"] != template:
             revisions.append(self._new_revision(name, len(revisions) + 1, template))
         servers = {one["metadata"]["name"]: self._revive(name, one) for one in revisions}
-        ready = [one for one, server in servers.items() if server is not None and server.is_ready]
+        ready = [one for one, server in servers.items() if self._is_ready(one, server)]
         created, latest_ready = revisions[-1]["metadata"]["name"], ready[-1] if ready else ""
         rolled_out = before.get("latestRolledoutRevision", "")
         traffic = self._traffic(service, latest_ready, rolled_out) if ready else []
@@ -291,7 +297,7 @@ class Controller:
         server = self._server(f"{self._namespace}/{own}", name, predictor)
         self._show_failure({"serving.knative.dev/revision": own}, own, predictor, server)
         words = server.last_words if server else None
-        ready = "True" if server and server.is_ready else "Unknown" if words is None else "False"
+        ready = "True" if self._is_ready(own, server) else "Unknown" if words is None else "False"
         condition = {"type": "Ready", "status": ready}
         if words is not None and server is not None:
             condition |= {
@@ -352,7 +358,7 @@ class Controller:
             self.plane.put_in_force()
             time.sleep(0.1)
         servers = {one: self._deploy(name, service, one, *how) for one, how in wanted.items()}
-        ready = {one for one, server in servers.items() if server is not None and server.is_ready}
+        ready = {one for one, server in servers.items() if self._is_ready(one, server)}
         own = names.predictor_service(name, stable.get("name"))
         self._weigh(name, own, entries, ready)
         self._write_status(service, self._standard_status(service, own, servers, ready))
@@ -392,7 +398,7 @@ class Controller:
             return None
         server = self._server(backend, name, predictor)
         self._show_failure(labels, own, predictor, server)
-        available = copies if server and server.is_ready else 0
+        available = copies if self._is_ready(own, server) else 0
         if deployment.get("status", {}).get("availableReplicas", 0) != available:
             counts = {"replicas": copies, "readyReplicas": available, "availableReplicas": available}
             self._kubernetes.patch(f"{path}/status", {"status": counts})

@@ -244,11 +244,17 @@ def test_several_routes_agree_on_nothing_only_together():
 @pytest.mark.parametrize(
     ("conditions", "is_so"),
     [
-        ([], True),
+        ([], False),  # no gateway has said anything
         ([{"type": "Accepted", "status": "True", "observedGeneration": 7}], True),
         ([{"type": "Accepted", "status": "True", "observedGeneration": 6}], False),
         ([{"type": "ResolvedRefs", "status": "False", "observedGeneration": 7}], False),
-        ([{"type": "Programmed", "status": "False"}], True),
+        (
+            [
+                {"type": "Accepted", "status": "True", "observedGeneration": 7},
+                {"type": "Programmed", "status": "False"},
+            ],
+            True,
+        ),
     ],
 )
 def test_a_route_is_in_force_when_its_gateway_has_taken_this_very_one(conditions, is_so):

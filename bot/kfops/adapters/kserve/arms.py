@@ -74,7 +74,7 @@ def standard_names(view: StandardView, target: Target, newest: str) -> Names:
 def standard(view: StandardView, target: Target, url: str, health: Health) -> Served:
     own = view.predictor.get("name")
     stable = _predictor(view, own, view.spec, health)
-    serves = view.is_routed(own) or stable.readiness is Readiness.READY
+    serves = view.is_routed(own) or (stable.readiness is Readiness.READY and view.is_announced)
     canary = view.canary
     beside = _predictor(view, canary.name, canary.identity, health) if canary else _STARTING
     if target.candidate is not None and target.candidate == view.spec:

@@ -15,6 +15,7 @@ from typing import Any
 from kfops.adapters.kserve import documents
 from kfops.adapters.kserve.names import Identity, identity_of, predictor_service
 from kfops.adapters.kserve.step import Create, Delete, Done, Patch, Refuse, Rendered, Step, Target, Wait
+from kfops.adapters.kubernetes.client import condition
 
 _ALL = 100
 NO_ROUTE = Refuse(
@@ -38,13 +39,16 @@ class Canary:
 
 @dataclass(frozen=True)
 class StandardView:
-    """`routed`: weights in force by Service, as every route agrees on them; None where there is no route."""
+    """`routed`: weights in force by Service, as every route agrees on them; None where there is no route.
+    `is_announced`: KServe says that the whole can be reached.
+    """
 
     model: str
     spec: Identity | None
     predictor: Mapping[str, Any]
     canary: Canary | None = None
     is_ready: bool = False
+    is_announced: bool = False
     routed: Mapping[str, int] | None = None
 
     def is_routed(self, name: str | None) -> bool:
@@ -87,6 +91,7 @@ def look(
         predictor,
         canary,
         is_ready=is_current and stable.get("status", {}).get("availableReplicas", 0) > 0,
+        is_announced=condition(status.get("conditions"), "Ready").get("status") == "True",
         routed=_routed(routes, None if canary is None else predictor_service(model, canary.name)),
     )
 
@@ -192,18 +197,19 @@ def _backends(route: Mapping[str, Any]) -> dict[str, int]:
 
 
 def is_taken_over(route: Mapping[str, Any]) -> bool:
-    """Every gateway that reports on the route has accepted it as it is written now."""
+    """A gateway reports on the route, and all that do have accepted it as it is written now."""
     generation = route.get("metadata", {}).get("generation")
-    for parent in route.get("status", {}).get("parents") or []:
-        for condition in parent.get("conditions") or []:
-            if condition.get("type") not in {"Accepted", "ResolvedRefs"}:
-                continue
-            if (
-                condition.get("observedGeneration", generation) != generation
-                or condition.get("status") != "True"
-            ):
-                return False
-    return True
+    parents = route.get("status", {}).get("parents") or []
+    told = [
+        condition
+        for parent in parents
+        for condition in parent.get("conditions") or []
+        if condition.get("type") in {"Accepted", "ResolvedRefs"}
+    ]
+    return bool(told) and all(
+        one.get("status") == "True" and one.get("observedGeneration", generation) == generation
+        for one in told
+    )
 
 
 def _pod_annotations(deployment: Mapping[str, Any]) -> Mapping[str, str]:
