@@ -83,6 +83,7 @@ class Workers:
                     log.warning("ledger away", error=str(error))
                 except Exception:
                     log.exception("reconcile failed", operation=operation.id)
+                self.poke()  # its next step may be due at once, and so may who waited for it
 
     def _next(self) -> Operation | None:
         """What is due next, as soon as there is something; None when the work ends."""
