@@ -8,7 +8,8 @@ from typing import Any
 
 from kfops.domain.package import PackageContent, StepKind
 
-# Where and how a pod is placed, and nothing that gives it rights, secrets or somebody's volume.
+# Where and how a pod is placed, and nothing that gives it rights, secrets or somebody's volume. Labels and annotations
+# (podMetadata) can: of cloud roles, of secrets' injectors, of what network policies choose by.
 _HARMLESS = frozenset(
     {
         *(
@@ -18,7 +19,7 @@ _HARMLESS = frozenset(
             "imagePullPolicy",
             "nodeAffinity",
         ),
-        *("nodeSelector", "pipelineTtl", "podMetadata", "tolerations", "ttlSecondsAfterFinished"),
+        *("nodeSelector", "pipelineTtl", "tolerations", "ttlSecondsAfterFinished"),
     }
 )
 

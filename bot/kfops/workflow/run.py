@@ -26,7 +26,7 @@ from kfops.ports.pipelines import CompileOrder, RunOrder
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import data, environment, evidence, images
+from kfops.workflow import data, environment, evidence, images, reaching
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import CONFIG, asker, checkout, live, needed, refusal, rules, rules_when_asked
 
@@ -131,6 +131,8 @@ def _compile(context: Context, facts: RunFacts) -> Step:
                 problem.hint,
             ),
         )
+    if (out_of_reach := reaching.refused(context, read, work, made, values)) is not None:
+        return _refused(facts, out_of_reach)
     facts = replace(
         facts,
         package_digest=made.digest,

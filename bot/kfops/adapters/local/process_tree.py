@@ -16,15 +16,30 @@ _SHARED_FAIRLY = re.compile(rb"^Pss_(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 
 def descendants(pid: int) -> list[int]:
     """It and all below it, whatever sessions and namespaces they have moved to."""
+    children = _children if Path(f"/proc/self/task/{os.getpid()}/children").exists() else _all_children().get
+    found = [pid]
+    for one in found:
+        found += children(one, [])
+    return found
+
+
+def _children(pid: int, none: list[int]) -> list[int]:
+    """As the kernel lists them by thread, where it does: a fraction of the work."""
+    found = none
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found = found + [int(one) for one in file.read_text().split()]
+    return found
+
+
+def _all_children() -> dict[int, list[int]]:
+    """Of every process on this machine, by its parent."""
     children = defaultdict(list)
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             stat = (place / "stat").read_text().rpartition(")")[2].split()
             children[int(stat[_PARENT_FIELD])].append(int(place.name))
-    found = [pid]
-    for one in found:
-        found += children[one]
-    return found
+    return children
 
 
 def kill_tree(pid: int) -> None:

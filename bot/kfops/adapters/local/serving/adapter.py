@@ -193,6 +193,7 @@ class LocalServing:
             "digest": source.digest,
             "version": source.version,
             "model": source.model,
+            "memory_bytes": self._limits.memory_bytes,
             "commands": {slot: self._command(environment, slot, source, directory) for slot in SLOTS},
         }
 

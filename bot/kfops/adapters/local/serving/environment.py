@@ -133,6 +133,7 @@ class Environment:
     def tidy(self) -> None:
         for server in self._servers.values():
             server.trim_log()
+            server.end_if_excessive()
 
     async def stop(self) -> None:
         for task in self._background:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from kfops.adapters.local.disk import too_much
+from kfops.adapters.local.process_tree import too_much_memory
 from kfops.adapters.local.serving.child import die_with_parent
 from kfops.adapters.local.serving.plain_http import NO_TLS
 from kfops.adapters.local.serving.settle import State
@@ -23,6 +26,8 @@ _POLL_S = 0.03
 _ASK_TIMEOUT_S = 2.0
 _LONG_LIFE_S = 60.0
 _LARGEST_LOG = 8 << 20
+_LARGEST_FOLDER = 64 << 20
+_MOST_FILES = 1000
 _TAIL_BYTES = 8192
 _TAIL_LINES = 15
 _EXIT_OUT_OF_MEMORY = 4  # agreed with model_server.__main__
@@ -35,12 +40,15 @@ _MEMORY_WORDS = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "can
 
 @dataclass(frozen=True)
 class Source:
-    """What to serve. `commands`: the program for each slot, sandbox included."""
+    """What to serve. `commands`: the program for each slot, sandbox included. `memory_bytes`: of all its processes
+    together; None: no such bound.
+    """
 
     digest: str
     version: str
     model: str
     commands: Mapping[str, Sequence[str]]
+    memory_bytes: int | None = None
 
     @property
     def identity(self) -> str:
@@ -77,6 +85,7 @@ class ServerProcess:
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
         self._started = 0.0
+        self._excess: Failure | None = None
         self._life = asyncio.create_task(self._live())
 
     def restart(self) -> None:
@@ -103,6 +112,23 @@ class ServerProcess:
             if self._log.stat().st_size > _LARGEST_LOG:
                 os.truncate(self._log, 0)
 
+    def end_if_excessive(self) -> None:
+        """The model has a folder of its own for its socket and may start processes: both have an end."""
+        process = self._process
+        if process is None or process.returncode is not None or self._excess is not None:
+            return
+        most = self.source.memory_bytes
+        if written := too_much(
+            self._offered.parent, _LARGEST_FOLDER, whose="the server", most_files=_MOST_FILES
+        ):
+            self._excess = Failure(FailureKind.DIED, written)
+        elif most and (taken := too_much_memory(process.pid, most, whose="the server")):
+            self._excess = Failure(FailureKind.OUT_OF_MEMORY, taken)
+        else:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
     @property
     def _offered(self) -> Path:
         """Where the server puts its socket: in a folder in which it may do what it likes."""
@@ -128,8 +154,13 @@ class ServerProcess:
         return False
 
     def _forget_sockets(self) -> None:
-        for path in (self._socket, self._offered):
-            path.unlink(missing_ok=True)
+        self._socket.unlink(missing_ok=True)
+        # Whatever the model has made there, folders in the socket's place included; links are not followed.
+        for path in self._offered.parent.glob("*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     @property
     def _log(self) -> Path:
@@ -168,6 +199,7 @@ class ServerProcess:
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._started = asyncio.get_running_loop().time()
         self._forget_sockets()
+        self._excess = None
         self._log.unlink(missing_ok=True)
         with self._log.open("ab") as output:  # appending, so that a log that was cut does not grow a hole
             return await asyncio.create_subprocess_exec(
@@ -211,6 +243,8 @@ class ServerProcess:
         await process.wait()
 
     def _verdict(self, code: int, *, was_ready: bool) -> Failure:
+        if self._excess is not None:
+            return replace(self._excess, message=self._with_tail(self._excess.message))
         tail = self._tail()
         if code == _EXIT_OUT_OF_MEMORY or code in _KILLED or any(word in tail for word in _MEMORY_WORDS):
             message = "the server ran out of the memory that it is allowed, or of the machine's"
