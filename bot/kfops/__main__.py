@@ -47,7 +47,8 @@ def _settings(data_dir: Path | None = None) -> Settings:
 
 
 def _pipelines(folder: Path) -> Pipelines:
-    from kfops.bootstrap import SettingsProblem, pipelines
+    from kfops.bootstrap.engines import pipelines
+    from kfops.bootstrap.problem import SettingsProblem
     from kfops.ports.errors import Refused
 
     try:
@@ -63,7 +64,8 @@ def _data_sets(folder: Path) -> DataSets:
 
 
 def _serve() -> None:
-    from kfops.bootstrap import SettingsProblem, serve
+    from kfops.bootstrap.problem import SettingsProblem
+    from kfops.bootstrap.service import serve
     from kfops.ports.errors import Refused
 
     try:
@@ -73,7 +75,7 @@ def _serve() -> None:
 
 
 def _ledger() -> Ledger:
-    from kfops.bootstrap import ledger
+    from kfops.bootstrap.keeping import ledger
 
     return ledger(_settings())
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfops import bootstrap
-from kfops.bootstrap import SettingsProblem
+from kfops.bootstrap import engines, keeping, machine, outside, service
+from kfops.bootstrap.problem import SettingsProblem
 from kfops.config.errors import ConfigError
 from kfops.ports.errors import Refused, Unavailable
 
@@ -73,18 +73,18 @@ def _settings(settings: Settings) -> Problems:
             False,
         )
     else:
-        bootstrap.policy(settings)
+        service.policy(settings)
 
 
 def _forge(settings: Settings) -> Problems:
     from kfops.adapters.github.examination import examine as examine_app
     from kfops.adapters.system_clock import SystemClock
 
-    yield from examine_app(bootstrap.credentials(settings), settings.forge_url, SystemClock().now)
+    yield from examine_app(outside.credentials(settings), settings.forge_url, SystemClock().now)
 
 
 def _ledger(settings: Settings) -> Problems:
-    book = bootstrap.ledger(settings)
+    book = keeping.ledger(settings)
     try:
         broken = [
             f"{name}: {said}" for identity, name, _ in book.repositories() if (said := book.verify(identity))
@@ -96,7 +96,7 @@ def _ledger(settings: Settings) -> Problems:
 
 
 def _sandbox(settings: Settings) -> Problems:
-    bootstrap.sandbox(settings)
+    machine.sandbox(settings)
     if settings.sandbox == "none":
         yield (
             "there is no sandbox: code of pull requests runs with the bot's own rights",
@@ -122,9 +122,9 @@ def _storage(settings: Settings) -> Problems:
         )
         model.mkdir()
         (model / "probe").write_text(secrets.token_hex(8))
-        digest = bootstrap.store(elsewhere).put(model)
+        digest = keeping.store(elsewhere).put(model)
         again = settings.model_copy(update={"data_dir": Path(folder) / "other"})
-        found = bootstrap.store(again if settings.storage == "s3" else elsewhere).path(digest)
+        found = keeping.store(again if settings.storage == "s3" else elsewhere).path(digest)
     if found is None:
         yield (
             "what is put into the storage is not found again",
@@ -134,7 +134,7 @@ def _storage(settings: Settings) -> Problems:
 
 
 def _pipelines(settings: Settings) -> Problems:
-    if bootstrap.pipelines(settings).find("kfops-doctor") is not None:
+    if engines.pipelines(settings).find("kfops-doctor") is not None:
         yield "there is a run named kfops-doctor", "remove it", True
     if settings.pipelines == "kubeflow" and not settings.kubeflow_service_account:
         yield (
@@ -146,7 +146,7 @@ def _pipelines(settings: Settings) -> Problems:
 
 def _serving(settings: Settings) -> Problems:
     if settings.serving != "local":
-        bootstrap.serving(settings)
+        engines.serving(settings)
         return
     from kfops.adapters.local.serving.envoy import envoy_binary
 

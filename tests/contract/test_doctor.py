@@ -140,11 +140,11 @@ def test_a_policy_that_cannot_be_read_is_named_with_its_line(place, tmp_path):
 
 
 def test_a_trail_that_was_altered_is_grave(place):
-    from kfops import bootstrap
+    from kfops.bootstrap import keeping
     from kfops.ports.ledger import Arrival
 
     now = datetime(2026, 11, 21, tzinfo=UTC)
-    book = bootstrap.ledger(place.settings)
+    book = keeping.ledger(place.settings)
     book.accept([Arrival("d", "ping", "x", now, 7, "ada/churn", "main")])
     book.append(7, 1, now, "ada", "deploy", {"reason": "because"})
     with book.database.write() as connection:

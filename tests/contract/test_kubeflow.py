@@ -14,7 +14,6 @@ from tests.support.playground import contract
 from tests.support.seaweed import KEY, SECRET
 from tests.support.seaweed import running as storage_running
 
-from kfops import bootstrap
 from kfops.adapters.kubeflow.adapter import KubeflowPipelines
 from kfops.adapters.kubeflow.pods import PodTrouble
 from kfops.adapters.kubeflow.server import KubeflowServer
@@ -24,7 +23,8 @@ from kfops.adapters.local.pipelines.compiling import Compiler
 from kfops.adapters.local.processes import Handle, stop
 from kfops.adapters.local.sandbox import NoSandbox
 from kfops.adapters.s3.bucket import Bucket
-from kfops.bootstrap import SettingsProblem
+from kfops.bootstrap import engines
+from kfops.bootstrap.problem import SettingsProblem
 from kfops.domain.package import Package
 from kfops.domain.package_policy import Allowed
 from kfops.domain.run import ENDED, FailureKind, RunState, RunStatus
@@ -329,9 +329,9 @@ def test_artifacts_are_taken_by_their_declared_names_only(cluster):
 
 def test_settings_that_do_not_work_are_named(tmp_path):
     with pytest.raises(SettingsProblem, match="KFOPS_KUBEFLOW_URL"):
-        bootstrap.pipelines(Settings(data_dir=tmp_path, pipelines="kubeflow"))
+        engines.pipelines(Settings(data_dir=tmp_path, pipelines="kubeflow"))
     with pytest.raises(SettingsProblem, match="KFOPS_STORAGE=s3"):
-        bootstrap.pipelines(
+        engines.pipelines(
             Settings(data_dir=tmp_path, pipelines="kubeflow", kubeflow_url="http://127.0.0.1:9")
         )
 
@@ -349,4 +349,4 @@ def test_the_bot_finds_runs_where_its_settings_say(cluster, storage, tmp_path, m
         sandbox="none",
     )
 
-    assert bootstrap.pipelines(settings).find("op-1-1") in cluster.front.runs
+    assert engines.pipelines(settings).find("op-1-1") in cluster.front.runs

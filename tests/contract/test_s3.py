@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from tests.support.seaweed import KEY, READER, SECRET, Seaweed, running
 
-from kfops import bootstrap
 from kfops.adapters.local.data import DataFolder
 from kfops.adapters.local.store import Store
 from kfops.adapters.s3.bucket import Bucket
 from kfops.adapters.s3.data import S3DataFiles, S3DataSets
 from kfops.adapters.s3.models import S3ModelStore
-from kfops.bootstrap import SettingsProblem
+from kfops.bootstrap import keeping
+from kfops.bootstrap.problem import SettingsProblem
 from kfops.ports.errors import Refused, Unavailable
 from kfops.settings import Settings
 
@@ -191,7 +191,7 @@ def test_an_operators_address_that_is_none_is_named_by_its_variable(tmp_path):
     settings = Settings(data_dir=tmp_path, storage="s3", s3_address="models")
 
     with pytest.raises(SettingsProblem, match="KFOPS_S3_ADDRESS"):
-        bootstrap.store(settings)
+        keeping.store(settings)
 
 
 def test_the_bot_keeps_models_where_its_settings_say(bucket, model, tmp_path, server):
@@ -199,6 +199,6 @@ def test_the_bot_keeps_models_where_its_settings_say(bucket, model, tmp_path, se
         data_dir=tmp_path, storage="s3", s3_address=bucket.address(""), s3_endpoint=server.endpoint
     )
 
-    digest = bootstrap.store(settings).put(model)
+    digest = keeping.store(settings).put(model)
 
     assert f"models/{digest}.json" in set(bucket.names("models/"))

@@ -166,7 +166,7 @@ def live(folder: Path, *, requires: str = "[]") -> Iterator[Live]:
 
 
 def _end(world: Live) -> None:
-    from kfops.bootstrap import shutdown
+    from kfops.bootstrap.engines import shutdown
     from kfops.settings import Settings
 
     if world.bot and world.bot.poll() is None:

@@ -171,7 +171,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _shut_down(data_dir: Path) -> None:
     """The serving stack and the tracking server, which outlive the bot by design."""
-    from kfops.bootstrap import shutdown
+    from kfops.bootstrap.engines import shutdown
 
     shutdown(Settings(data_dir=data_dir))
 

@@ -1,0 +1,90 @@
+"""Engines on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from kfops.adapters.system_clock import SystemClock
+from kfops.bootstrap.problem import SettingsProblem
+
+if TYPE_CHECKING:
+    from kfops.adapters.local.confinement import Confinement
+    from kfops.adapters.local.environments.adapter import LocalEnvironments
+    from kfops.adapters.local.pipelines.adapter import LocalPipelines
+    from kfops.adapters.local.serving.adapter import LocalServing
+    from kfops.adapters.mlflow.server import MlflowServer
+    from kfops.ports.images import Images
+    from kfops.settings import Settings
+
+log = structlog.get_logger("kfops")
+
+
+def sandbox(settings: Settings) -> Confinement:
+    from kfops.adapters.local.sandbox import NoSandbox, probe
+
+    if settings.sandbox == "none":
+        log.warning("no sandbox: code of pull requests runs with the bot's own rights")
+        return NoSandbox()
+    found = probe()
+    if isinstance(found, str):
+        raise SettingsProblem(
+            f"no sandbox starts here: {found}. Install bubblewrap, or set KFOPS_SANDBOX=none for code that you trust"
+        )
+    return found
+
+
+def local_pipelines(settings: Settings) -> LocalPipelines:
+    from kfops.adapters.local.pipelines.adapter import LocalPipelines
+
+    path = settings.data_dir / "ledger.db"
+    return LocalPipelines(
+        settings.data_dir / "pipelines",
+        sandbox(settings),
+        SystemClock(),
+        ledger=path if path.exists() else None,
+    )
+
+
+def environments(settings: Settings) -> LocalEnvironments:
+    from kfops.adapters.local.environments.adapter import LocalEnvironments
+    from kfops.adapters.local.environments.operators_pip import operators_index
+
+    address = settings.index_url.get_secret_value()
+    return LocalEnvironments(
+        settings.data_dir / "environments",
+        sandbox(settings),
+        is_allowed=settings.install,
+        index=lambda: operators_index(address),
+    )
+
+
+def local_serving(settings: Settings) -> LocalServing:
+    from kfops.adapters.local.serving.adapter import LocalServing
+
+    return LocalServing(
+        settings.data_dir / "serving",
+        sandbox(settings),
+        SystemClock(),
+        packages_of=environments(settings).packages_of,
+    )
+
+
+def mlflow_server(settings: Settings) -> MlflowServer:
+    from kfops.adapters.mlflow.server import MlflowServer
+
+    return MlflowServer(settings.data_dir / "mlflow")
+
+
+def images(settings: Settings) -> Images | None:
+    if settings.images == "none":
+        return None
+    from kfops.adapters.buildah.images import BuildahImages
+
+    secret = settings.registry_password.get_secret_value()
+    return BuildahImages(
+        settings.data_dir / "images",
+        is_plain=settings.registry_plain,
+        credentials=(settings.registry_user, secret) if settings.registry_user else None,
+    )

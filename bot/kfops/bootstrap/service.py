@@ -1,0 +1,165 @@
+"""The whole bot: joined, started, ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from kfops.adapters.sql.ledger import SqlLedger
+from kfops.adapters.system_clock import SystemClock
+from kfops.bootstrap import engines, keeping, machine, outside
+from kfops.bootstrap.problem import SettingsProblem
+from kfops.config.policy import OPEN_POLICY, Policy, is_served, load_policy
+from kfops.ports.errors import Unavailable
+from kfops.workflow.context import Options, Ports
+from kfops.workflow.recovery import EVERY, Recovery
+from kfops.workflow.settling import settle
+from kfops.workflow.workers import Repair, Workers
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from kfops.adapters.github.forge import GitHubForge
+    from kfops.ports.ledger import Arrival
+    from kfops.settings import Settings
+
+SETTLING_S = 60
+CLOCKS_AGREE = timedelta(seconds=5)  # a lease is written by one replica's clock and read by another's
+
+
+def policy(settings: Settings) -> Policy:
+    if settings.policy_file is None:
+        return OPEN_POLICY
+    return load_policy(settings.policy_file.read_bytes(), filename=str(settings.policy_file))
+
+
+@dataclass(frozen=True)
+class Bot:
+    """The whole bot, joined and not yet started."""
+
+    app: FastAPI
+    workers: Workers
+
+
+def build(settings: Settings) -> Bot:
+    from kfops.adapters.local.scoring.adapter import LocalScoring
+    from kfops.adapters.mlflow.models import MlflowModels
+    from kfops.webhook.app import create_app
+
+    if not settings.webhook_secrets:
+        raise SettingsProblem("no webhook secret: set KFOPS_WEBHOOK_SECRETS, such as '[\"a long secret\"]'")
+    book, clock, server = keeping.ledger(settings), SystemClock(), outside.forge(settings)
+    for repository_id, name, installation in book.repositories():
+        server.remember(repository_id, name, installation)
+    serves, counts = engines.serving_and_traffic(settings)
+    installs = machine.environments(settings)
+    ports = Ports(
+        forge=server,
+        ledger=book,
+        environments=installs,
+        pipelines=engines.pipelines(settings),
+        models=MlflowModels(machine.mlflow_server(settings).ensure_running()),
+        scoring=LocalScoring(machine.sandbox(settings), packages_of=installs.packages_of),
+        serving=serves,
+        traffic=counts,
+        store=keeping.store(settings),
+        clock=clock,
+        images=machine.images(settings),
+        data_files=keeping.data_files(settings),
+    )
+    rules = policy(settings)
+    secrets = tuple(one.get_secret_value() for one in settings.webhook_secrets)
+    options = Options(
+        data_dir=settings.data_dir.absolute(),
+        policy=rules,
+        max_runs=settings.max_runs,
+        secrets=settings.secrets,
+    )
+    owner, inbox = f"{socket.gethostname()}:{os.getpid()}", _Remembering(book, server)
+    recovery = Recovery(server, book, inbox.accept, clock, lambda name: is_served(rules, name), owner)
+    repairs = (
+        Repair("recovery", EVERY.total_seconds(), recovery.look),
+        Repair("settling", SETTLING_S, lambda: settle(ports, options, owner)),
+    )
+    workers = Workers(ports, options, owner, settings.workers, repairs)
+    app = create_app(
+        inbox,
+        secrets=secrets,
+        clock=clock,
+        is_allowed=lambda name: is_served(rules, name),
+        readiness=lambda: _problems(book, clock),
+        poke=workers.poke,
+        forge_calls=lambda: server.calls,
+    )
+    outside.dashboard(settings, app, book, server, clock)
+    return Bot(app, workers)
+
+
+def serve(settings: Settings) -> None:
+    """Run the bot until it is told to stop."""
+    import uvicorn
+
+    from kfops.webhook.pace import steady
+
+    with _alone(settings):
+        bot = build(settings)
+        if settings.ledger_url.startswith("sqlite"):
+            # There is no other bot: users on a canary need not wait for the lease of one that was killed.
+            bot.workers.ports.ledger.end_leases()
+        bot.workers.start()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        steady()
+        try:
+            uvicorn.Server(uvicorn.Config(bot.app, log_level="warning")).run(sockets=[listener])
+        finally:
+            bot.workers.stop()
+
+
+def _problems(book: SqlLedger, clock: SystemClock) -> list[str]:
+    try:
+        book.next_due()
+        ahead = book.clock_offset(clock.now())
+    except Unavailable as error:
+        return [str(error)]
+    if abs(ahead) > CLOCKS_AGREE:
+        return [
+            f"this machine's clock is {ahead.total_seconds():.0f} s ahead of the database's; set it right"
+        ]
+    return []
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[IO[str] | None]:
+    """SQLite has one bot process; a second one is told so instead of working against the first."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    path = Path(settings.data_dir) / "bot.lock"
+    with path.open("w") as lock:
+        if settings.ledger_url.startswith("sqlite"):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise SettingsProblem(f"another bot works on {settings.data_dir}; end it first") from error
+        yield lock
+
+
+@dataclass(frozen=True)
+class _Remembering:
+    """The inbox, which also tells the forge's adapter the names that webhooks bring."""
+
+    book: SqlLedger
+    server: GitHubForge
+
+    def accept(self, arrivals: Sequence[Arrival]) -> None:
+        self.book.accept(arrivals)
+        for one in arrivals:
+            if one.repository_id is not None and one.repository_name:
+                self.server.remember(one.repository_id, one.repository_name, one.installation_id)
