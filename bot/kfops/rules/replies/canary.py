@@ -52,7 +52,7 @@ def sections(view: View, facts: DeployFacts) -> list[Section]:
             parts.chart(rollout),
             parts.timeline(rollout),
         ]
-    found.append(Section(_kept(facts)))
+    found.append(Section(_kept(facts, is_deployed=view.operation.outcome is Outcome.SUCCEEDED)))
     if view.operation.outcome not in {None, Outcome.SUCCEEDED}:
         found.append(Section(reason_line(view)))
     return [*found, Section(f"**Next:** {_next(view, facts)}")]
@@ -131,14 +131,14 @@ def _moving(rollout: Rollout | None) -> str:
     return "\n\n".join(lines)
 
 
-def _kept(facts: DeployFacts) -> str:
+def _kept(facts: DeployFacts, *, is_deployed: bool) -> str:
     found = list(facts.notes)
     if facts.forced:
         found.append(
             f"Forced past: {', '.join(f'`{gate}`' for gate in facts.forced)}. Reason: {facts.reason}"
         )
     text = bullets(tuple(found))
-    if not facts.label:
+    if not (facts.label and is_deployed):
         return text
     taken = ", ".join(f"#{number}" for number in facts.label_taken_from)
     label = f"- Label {code_span(facts.label)}" + (f", taken from {taken}" if taken else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kfops.domain.canary_facts import ArmCounts
+from kfops.domain.canary_facts import ArmCounts, CheckResult, ReplayResult
 from kfops.domain.facts import DeployFacts
 from kfops.domain.rollout import Evidence, Rollout, Step, Verdict
 from kfops.rules.replies.markdown import Section, cell, code_span, duration, mermaid_line, number, table
@@ -69,13 +69,7 @@ def _known(*logs: float | None) -> Iterable[float]:
 def checks(rollout: Rollout) -> str:
     found = []
     if rollout.check is not None:
-        fault = (
-            f"❌ {code_span(rollout.check.fault.value)} {prose(rollout.check.message)}"
-            if rollout.check.fault
-            else "✅"
-        )
-        took = f" in {number(rollout.check.latency_ms, 3)} ms" if rollout.check.latency_ms is not None else ""
-        found.append(f"- Sample request: {fault}{took}")
+        found.append(f"- Sample request: {_checked(rollout.check)}")
     golden = rollout.golden
     if golden is not None and golden.rows:
         sign = "❌ worse" if golden.is_worse else "✅"
@@ -86,13 +80,36 @@ def checks(rollout: Rollout) -> str:
         )
     elif golden is not None:
         found.append(f"- Held-out rows: {prose(golden.message)}")
-    replay = rollout.replay
-    if replay is not None and replay.pairs:
-        found.append(
-            f"- {number(replay.pairs)} requests replayed: {number(replay.disagreements)} answers differ, "
-            f"errors {number(replay.candidate_errors)} / {number(replay.champion_errors)}"
-        )
+    if rollout.replay is not None and rollout.replay.pairs:
+        found.append(f"- {_replayed(rollout.replay)}")
     return "\n".join(found)
+
+
+def _checked(check: CheckResult) -> str:
+    took = f" in {number(check.latency_ms, 3)} ms" if check.latency_ms is not None else ""
+    if check.fault is not None:
+        return f"❌ {code_span(check.fault.value)} {prose(check.message)}{took}"
+    same = f", {number(check.compared)} answers as in training" if check.compared else ""
+    note = f" {prose(check.message)}" if check.message else ""
+    return f"✅{took}{same}{note}"
+
+
+def _replayed(replay: ReplayResult) -> str:
+    """How often, by how much, and where the answers differ: effect sizes, no verdict."""
+    told = [
+        f"{number(replay.pairs)} requests replayed: {number(replay.disagreements)} answers differ",
+        f"errors {number(replay.candidate_errors)} / {number(replay.champion_errors)}",
+    ]
+    if replay.shift is not None:
+        told.append(f"mean score {replay.shift:+.3g}")
+    if replay.psi is not None:
+        told.append(f"PSI {number(replay.psi, 3)}")
+    where = [
+        f"{code_span(f'{one.column} = {one.value}')} {number(one.disagreements)} of {number(one.rows)}"
+        + (f" ({one.shift:+.3g})" if one.shift is not None else "")
+        for one in replay.slices
+    ]
+    return ", ".join(told) + (f". Most in {', '.join(where)}" if where else "")
 
 
 def chart(rollout: Rollout) -> Section:
