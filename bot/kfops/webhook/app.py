@@ -14,14 +14,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, g
 from kfops.domain.events import Event
 from kfops.ports.clock import Clock
 from kfops.ports.errors import Unavailable
+from kfops.webhook.description import DELIVERY
 from kfops.webhook.forge_calls import ForgeCalls
-from kfops.webhook.payloads import PayloadProblem, parse
+from kfops.webhook.payloads import EVENTS, PayloadProblem, parse
 from kfops.webhook.signature import is_signed
 from kfops.webhook.writer import Accepts, Writer
 from kfops.workflow.inbox import arrival_of
 
 LARGEST = 2 * 1024 * 1024
-LONGEST_ID = 128
+LONGEST_ID, LONGEST_NAME = 128, 64
 log = structlog.get_logger("kfops.webhook")
 
 
@@ -48,11 +49,12 @@ def create_app(
     registry.register(ForgeCalls(forge_calls))
     receiver = Receiver(writer, secrets, clock, is_allowed, poke)
 
-    @app.post("/webhooks/github", status_code=202)
+    @app.post("/webhooks/github", status_code=202, openapi_extra=DELIVERY)
     async def github(request: Request) -> Response:
         name = request.headers.get("x-github-event", "")
         status, said = await receiver.receive(request, name)
-        counted.labels(name if name.isidentifier() else "other", str(status)).inc()
+        # By names that are known: anybody may send any other, and each would be kept for ever.
+        counted.labels(name if name in EVENTS else "other", str(status)).inc()
         return JSONResponse({"message": said}, status)
 
     @app.get("/healthz")
@@ -90,8 +92,11 @@ class Receiver:
         if not is_signed(raw, request.headers.get("x-hub-signature-256"), self.secrets):
             return 401, "X-Hub-Signature-256 is missing or was not made with the webhook's secret"
         delivery = request.headers.get("x-github-delivery", "")
-        if not name or not delivery or len(delivery) > LONGEST_ID:
-            return 400, "X-GitHub-Event and X-GitHub-Delivery are needed"
+        if not 0 < len(name) <= LONGEST_NAME or not 0 < len(delivery) <= LONGEST_ID:
+            return (
+                400,
+                f"X-GitHub-Event (at most {LONGEST_NAME} characters) and X-GitHub-Delivery ({LONGEST_ID}) are needed",
+            )
         event = parse(name, raw)
         if isinstance(event, PayloadProblem):
             return 400, event.message

@@ -12,6 +12,7 @@ from kfops.domain.events import Commented, Event, Poked, PullRequestChanged
 from kfops.domain.pull_request import Actor, Comment, Repository
 
 Id = Annotated[int, Field(ge=1, lt=2**63)]
+Name = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]  # what PostgreSQL can keep
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 _GHOST = Actor(id=0, login="ghost", is_human=False)
 _PROBLEMS_TOLD = 3
@@ -27,7 +28,7 @@ class PayloadProblem:
 
 class _User(BaseModel):
     id: Id
-    login: str
+    login: Name
     type: str = "User"
 
     def actor(self) -> Actor:
@@ -40,8 +41,8 @@ class _Numbered(BaseModel):
 
 class _Repository(BaseModel):
     id: Id
-    full_name: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
-    default_branch: str
+    full_name: str = Field(max_length=255, pattern=r"^[^/\s\x00]+/[^/\s\x00]+$")
+    default_branch: Name
     private: bool = False
     html_url: str = ""
 
@@ -96,7 +97,7 @@ class _IssueComment(_Delivery):
 
 class _Side(BaseModel):
     sha: Sha
-    ref: str
+    ref: Name
     repo: _Numbered | None = None
 
 

@@ -30,10 +30,11 @@ _EXPECTED = "expected postgresql://USER@HOST/NAME or sqlite:///FILE"
 
 
 class Turn(IntEnum):
-    """What writers take turns at, by repository, where the database lets several write at once."""
+    """What writers take turns at, mostly by repository, where the database lets several write at once."""
 
     LINES = 1  # which operations there are, and in which order
     AUDIT = 2
+    LOCKS = 3  # by key
 
 
 class Database:
@@ -70,13 +71,13 @@ class Database:
         with self._said("read"), self._connected(self._reader) as connection:
             yield connection
 
-    def take_turns(self, connection: Connection, turn: Turn, repository_ids: Iterable[int]) -> None:
-        """One writer a repository until this transaction ends. SQLite has one writer anyway.
+    def take_turns(self, connection: Connection, turn: Turn, keys: Iterable[int]) -> None:
+        """One writer a key until this transaction ends. SQLite has one writer anyway.
 
         In ascending order, and before any row is locked: otherwise two of them could wait for each other.
         """
         if not self.is_sqlite:
-            for key in sorted({number % _INT4 for number in repository_ids}):
+            for key in sorted({number % _INT4 for number in keys}):
                 connection.execute(
                     sa.text("SELECT pg_advisory_xact_lock(:turn, :key)"), {"turn": int(turn), "key": key}
                 )

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import zlib
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from kfops.adapters.sql import tables as t
-from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.database import Database, Turn
 from kfops.domain.record import Lock, RevisionRecord, RunRecord
 
 r, v, k = t.runs.c, t.revisions.c, t.locks.c
@@ -92,6 +94,7 @@ class SqlLocks:
 
     def acquire(self, lock: Lock) -> Lock:
         with self.database.write() as connection:
+            self._take_turns(connection, lock.key)
             connection.execute(sa.delete(t.locks).where(k.key == lock.key, k.until < lock.since))
             self.database.insert_or_ignore(connection, t.locks, **vars(lock))
             connection.execute(
@@ -101,9 +104,14 @@ class SqlLocks:
 
     def release(self, key: str, holder: str) -> bool:
         with self.database.write() as connection:
+            self._take_turns(connection, key)
             return (
                 connection.execute(sa.delete(t.locks).where(k.key == key, k.holder == holder)).rowcount == 1
             )
+
+    def _take_turns(self, connection: Connection, key: str) -> None:
+        """Who asks and is told "held" must find the holder's row still there."""
+        self.database.take_turns(connection, Turn.LOCKS, [zlib.crc32(key.encode())])
 
     def held(self, key: str, now: datetime) -> Lock | None:
         with self.database.read() as connection:
