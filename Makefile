@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 SCHEMA := config_schema/kfops.schema.json
 
-.PHONY: help setup demo test check format bench schema clean
+.PHONY: help setup demo test check format bench schema rules fuzz clean
 
 help:
 	@echo "make setup    install everything into $(VENV)"
@@ -16,6 +16,8 @@ help:
 	@echo "make check    format, lint, types, import layers"
 	@echo "make format   put the code into its format"
 	@echo "make bench    the canary's simulation"
+	@echo "make rules    the rules of trust, each with the tests that carry its number; fails on a gap"
+	@echo "make fuzz     the parser and the configuration against atheris, where it is installed (SECONDS=60)"
 	@echo "make schema   write config_schema/ anew from the configuration's model"
 
 setup: $(STAMP)
@@ -49,6 +51,12 @@ format: setup
 
 bench: setup
 	PYTHONPATH=bot:. $(BIN)/python -m tests.bench.canary_simulation $(ARGS)
+
+rules: setup
+	PYTHONPATH=bot:. $(BIN)/python -m tests.support.rules
+
+fuzz: setup
+	PYTHONPATH=bot:. $(BIN)/python -m tests.support.fuzzing $(or $(SECONDS),60)
 
 schema: setup
 	$(BIN)/python -m kfops.config.schema > $(SCHEMA).new
