@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     oauth_client_id: str = ""
     oauth_client_secret: SecretStr | None = None
 
+    mlflow_url: str = ""  # a tracking server of the operator's; empty: one of the bot's own, beside its data
+    mlflow_public_url: str = ""  # where people reach its pages, where that is elsewhere
+    mlflow_username: str = ""
+    mlflow_password: SecretStr = SecretStr("")
+
     policy_file: Path | None = None
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
     install: bool = False  # whether environments are made from repositories' requirements

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,21 +122,26 @@ class Users:
 
 @contextmanager
 def place_of(
-    api_server: ApiServer, plane: DataPlane, models: Path, mode: str, **cluster: Any
+    api_server: ApiServer,
+    plane: DataPlane,
+    models: Path,
+    mode: str,
+    *,
+    namespace: str = "",
+    kubernetes: Kubernetes | None = None,
+    **cluster: Any,
 ) -> Iterator[KServePlace]:
-    """A fresh namespace in this mode."""
-    kubernetes = api_server.client()
-    watching = api_server.client()
-    namespace = api_server.namespace(mode.lower())
+    """In this mode, in a fresh namespace unless one is named. `kubernetes`: as whom the bot speaks to the API; as its
+    owner, unless said.
+    """
+    namespace = namespace or api_server.namespace(mode.lower())
     bucket = plane.folder / "bucket"
     bucket.mkdir(exist_ok=True)
     there = Cluster(bucket, default_mode=mode, **cluster)
-    place = KServePlace(kubernetes, namespace, plane, models, there)
-    try:
+    with closing(api_server.client()) as own, closing(api_server.client()) as watching:
+        place = KServePlace(kubernetes or own, namespace, plane, models, there)
         with running(watching, namespace, plane, there):
             yield place
-            kubernetes.delete(names.services(namespace, MODEL))
+            own.delete(names.services(namespace, MODEL))
+            own.delete(names.config_maps(namespace, f"kfops-{MODEL}"))
             place.until(lambda: not any(key.startswith(f"{namespace}/") for key in plane.backends))
-    finally:
-        kubernetes.close()
-        watching.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kfops.bootstrap.machine import local_pipelines, local_serving, mlflow_server
 
 if TYPE_CHECKING:
+    from kfops.ports.models import Models
     from kfops.ports.pipelines import Pipelines
     from kfops.ports.serving import Serving
     from kfops.ports.traffic import Traffic
@@ -33,6 +34,17 @@ def serving_and_traffic(settings: Settings) -> tuple[Serving, Traffic]:
 
 def serving(settings: Settings) -> Serving:
     return serving_and_traffic(settings)[0]
+
+
+def models(settings: Settings) -> Models:
+    """The operator's tracking server, or the bot's own."""
+    from kfops.adapters.mlflow.models import MlflowModels
+
+    if not settings.mlflow_url:
+        return MlflowModels(mlflow_server(settings).ensure_running())
+    password = settings.mlflow_password.get_secret_value()
+    auth = (settings.mlflow_username, password) if settings.mlflow_username else None
+    return MlflowModels(settings.mlflow_url, public_url=settings.mlflow_public_url, auth=auth)
 
 
 def shutdown(settings: Settings) -> None:

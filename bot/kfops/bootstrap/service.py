@@ -50,7 +50,6 @@ class Bot:
 
 def build(settings: Settings) -> Bot:
     from kfops.adapters.local.scoring.adapter import LocalScoring
-    from kfops.adapters.mlflow.models import MlflowModels
     from kfops.webhook.app import create_app
 
     if not settings.webhook_secrets:
@@ -65,7 +64,7 @@ def build(settings: Settings) -> Bot:
         ledger=book,
         environments=installs,
         pipelines=engines.pipelines(settings),
-        models=MlflowModels(machine.mlflow_server(settings).ensure_running()),
+        models=engines.models(settings),
         scoring=LocalScoring(machine.sandbox(settings), packages_of=installs.packages_of),
         serving=serves,
         traffic=counts,

@@ -1,0 +1,256 @@
+"""The manifests of `deploy/`: built, applied to a real API server, and proved to give the bot what it needs and no more."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from tests.support import manifests
+from tests.support.api_server import ApiServer
+from tests.support.kserve_place import MODEL, KServePlace, place_of
+from tests.support.manifests import KUBECTL, OVERLAYS, overlay
+from tests.support.served_models import GOOD, PICKY
+from tests.support.serving_contract import body, serve, with_candidate
+
+from kfops.adapters.kubernetes.client import Kubernetes
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+BOT = "system:serviceaccount:kfops:kfops"
+SANDBOX = "system:serviceaccount:kfops-sandbox:sandbox"
+MODELS = "system:serviceaccount:churn:models-reader"
+ROOMS = ("kserve", "kubeflow", "other")  # namespaces that are not the manifests' own
+
+
+@pytest.fixture(scope="module")
+def cluster(api_server: ApiServer) -> Iterator[Kubernetes]:
+    """With both overlays applied; what they find there already is there."""
+    with closing(api_server.client()) as client:
+        for name in ROOMS:
+            client.apply(
+                f"/api/v1/namespaces/{name}",
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+                manager="tests",
+            )
+        for name in OVERLAYS:
+            manifests.apply(client, overlay(name))
+        yield client
+
+
+def containers(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(document["spec"]["template"]["spec"]["containers"])
+
+
+def workloads(name: str) -> list[dict[str, Any]]:
+    return [one for one in overlay(name) if one["kind"] in {"Deployment", "StatefulSet", "Job"}]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_is_taken_by_the_api_and_changes_nothing_when_it_is_applied_again(cluster, name):
+    manifests.apply(cluster, overlay(name))
+    before = [cluster.get(path) for one in overlay(name) if (path := manifests.path_of(one))]
+    unknown = manifests.apply(cluster, overlay(name))
+    after = [cluster.get(path) for one in overlay(name) if (path := manifests.path_of(one))]
+    assert [one["metadata"]["resourceVersion"] for one in after] == [
+        one["metadata"]["resourceVersion"] for one in before
+    ]
+    assert {one["kind"] for one in unknown} <= {"PodDisruptionBudget"}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+@pytest.mark.parametrize("version", ["1.30", "1.34"])
+def test_every_document_fits_newer_kubernetes_too(name, version):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import kubernetes_validate
+
+        for document in overlay(name):
+            if document["apiVersion"] not in manifests.OF_OTHERS:
+                kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_nothing_runs_as_root_or_can_become_it(name):
+    assert workloads(name)
+    for document in workloads(name):
+        pod = document["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(document):
+            secured = container["securityContext"]
+            assert secured["allowPrivilegeEscalation"] is False
+            assert secured["readOnlyRootFilesystem"] is True
+            assert secured["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
+            assert container["readinessProbe"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_secrets_are_named_and_never_written_down(name):
+    assert not [one for one in overlay(name) if one["kind"] == "Secret"]
+    sensitive = re.compile(r"SECRET|TOKEN|PASSWORD|DATABASE_URL|ACCESS_KEY", re.IGNORECASE)
+    for document in workloads(name):
+        for variable in [one for container in containers(document) for one in container.get("env", [])]:
+            assert "value" not in variable or not sensitive.search(variable["name"])
+    for document in overlay(name):
+        if document["kind"] == "ConfigMap":
+            assert not [key for key in document["data"] if sensitive.search(key)]
+
+
+def test_production_survives_a_node():
+    found = {(one["kind"], one["metadata"]["name"]): one for one in overlay("production")}
+    bot = found["Deployment", "kfops"]["spec"]
+    assert bot["replicas"] == 3
+    assert bot["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}}
+    assert found["PodDisruptionBudget", "kfops"]["spec"]["minAvailable"] == 1
+    assert "@sha256:" in containers(found["Deployment", "kfops"])[0]["image"]
+    volumes = {one["name"]: one for one in bot["template"]["spec"]["volumes"]}
+    assert "emptyDir" in volumes["data"]
+
+
+def test_the_sandbox_has_no_network_no_token_and_bounds():
+    found = [one for one in overlay("production") if one["metadata"].get("namespace") == "kfops-sandbox"]
+    accounts = [one for one in found if one["kind"] == "ServiceAccount"]
+    assert accounts
+    assert all(one["automountServiceAccountToken"] is False for one in accounts)
+    (policy,) = [one for one in found if one["kind"] == "NetworkPolicy"]
+    assert policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert {"ResourceQuota", "LimitRange"} <= {one["kind"] for one in found}
+
+
+def test_the_metrics_stay_inside():
+    (ingress,) = [one for one in overlay("production") if one["kind"] == "Ingress"]
+    paths = [one["path"] for rule in ingress["spec"]["rules"] for one in rule["http"]["paths"]]
+    assert paths == ["/webhooks/github", "/dashboard/", "/api/"]
+
+
+PARTS = {"log", "exec", "token"}
+GROUPS = ["system:serviceaccounts", "system:authenticated"]
+# Who, what, where: yes or no. The verbs are those that the adapters use.
+RIGHTS = [
+    *(
+        (BOT, verb, "inferenceservices.serving.kserve.io", "churn", True)
+        for verb in ("get", "create", "patch", "delete")
+    ),
+    (BOT, "list", "revisions.serving.knative.dev", "churn", True),
+    (BOT, "get", "deployments.apps", "churn", True),
+    (BOT, "get", "httproutes.gateway.networking.k8s.io", "churn", True),
+    (BOT, "list", "pods", "churn", True),
+    (BOT, "get", "pods/log", "churn", True),
+    *((BOT, verb, "configmaps", "churn", True) for verb in ("get", "create", "patch")),
+    (BOT, "create", "jobs.batch", "kfops-sandbox", True),
+    (BOT, "delete", "jobs.batch", "kfops-sandbox", True),
+    (BOT, "get", "pods/log", "kfops-sandbox", True),
+    (BOT, "list", "pods", "kubeflow", True),
+    (BOT, "get", "configmaps/inferenceservice-config", "kserve", True),
+    (BOT, "get", "deployments.apps/kserve-controller-manager", "kserve", True),
+    # What would let it, or who took it over, out of its rooms.
+    (BOT, "get", "secrets", "churn", False),
+    (BOT, "get", "secrets", "kfops", False),
+    (BOT, "get", "secrets", "kfops-sandbox", False),
+    (BOT, "create", "pods", "churn", False),
+    (BOT, "create", "pods", "kfops-sandbox", False),
+    (BOT, "create", "pods/exec", "churn", False),
+    (BOT, "patch", "deployments.apps", "churn", False),
+    (BOT, "create", "jobs.batch", "churn", False),
+    (BOT, "create", "inferenceservices.serving.kserve.io", "other", False),
+    (BOT, "get", "inferenceservices.serving.kserve.io", "other", False),
+    (BOT, "get", "configmaps", "kserve", False),
+    (BOT, "patch", "configmaps/inferenceservice-config", "kserve", False),
+    (BOT, "list", "secrets", "", False),
+    (BOT, "create", "rolebindings.rbac.authorization.k8s.io", "churn", False),
+    (BOT, "create", "serviceaccounts/token", "churn", False),
+    (BOT, "impersonate", "users", "", False),
+    (BOT, "create", "namespaces", "", False),
+    *(
+        (who, verb, what, "kfops-sandbox", False)
+        for who in (SANDBOX,)
+        for verb in ("get", "create")
+        for what in ("pods", "secrets", "configmaps", "jobs.batch")
+    ),
+    *(
+        (MODELS, "get", what, "churn", False)
+        for what in ("secrets", "configmaps", "pods", "inferenceservices.serving.kserve.io")
+    ),
+]
+
+
+def test_the_table_of_rights(cluster):
+    said = []
+    for who, verb, what, where, _ in RIGHTS:
+        resource, _, name = what.partition("/")
+        plural, _, group = resource.partition(".")
+        asked = {"verb": verb, "resource": plural, "group": group, "namespace": where}
+        asked |= {"subresource" if name in PARTS else "name": name} if name else {}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": who, "groups": GROUPS, "resourceAttributes": asked},
+        }
+        found = cluster.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        said.append((who, verb, what, where, found["status"]["allowed"]))
+    assert said == RIGHTS
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "where", "answer"),
+    [("patch", "inferenceservices.serving.kserve.io", "churn", "yes"), ("get", "secrets", "kfops", "no")],
+)
+def test_kubectl_says_the_same(api_server, cluster, tmp_path, verb, what, where, answer):
+    config = api_server.kubeconfig(tmp_path / "config")
+    command = [
+        str(KUBECTL),
+        "--kubeconfig",
+        str(config),
+        "auth",
+        "can-i",
+        "--as",
+        BOT,
+        "-n",
+        where,
+        verb,
+        what,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == answer
+
+
+def test_what_the_bot_may_do_is_enough_for_a_whole_canary(api_server, cluster, data_plane, served_models):
+    """With the token that its pod would have, in both modes."""
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = cluster.create("/api/v1/namespaces/kfops/serviceaccounts/kfops/token", request)["status"]["token"]
+    for mode in ("Knative", "Standard"):
+        with (
+            closing(api_server.client(token)) as as_bot,
+            place_of(
+                api_server, data_plane, served_models, mode, namespace="churn", kubernetes=as_bot
+            ) as place,
+        ):
+            _canary(place)
+
+
+def _canary(place: KServePlace) -> None:
+    champion, candidate = place.source(GOOD, "1"), place.source(PICKY, "2")
+    serve(place, champion)
+    with_candidate(place, champion, candidate, 50)
+    serve(place, candidate)
+    assert place.send(body()) == (200, "2")
+
+
+def test_a_new_model_namespace_is_a_copy_of_one_folder(cluster):
+    """Its name stands once in the kustomization, and no right of it reaches into another."""
+    made = manifests.built("model-namespace")
+    assert {one["metadata"].get("namespace", one["metadata"]["name"]) for one in made} == {"churn"}
+    (binding,) = [one for one in made if one["kind"] == "RoleBinding"]
+    assert binding["roleRef"]["name"] == "kfops-serving"
+    assert json.dumps(binding["subjects"]) == json.dumps(
+        [{"kind": "ServiceAccount", "name": "kfops", "namespace": "kfops"}]
+    )
+    assert MODEL == "churn"
