@@ -11,8 +11,10 @@ from components.hand_over import hand_over
 from components.train import train
 from components.validate import validate
 
-# Read when the pipeline is compiled: a package carries the rules that its data must pass.
-RULES = json.dumps(yaml.safe_load((Path(__file__).parent / "data" / "rules.yaml").read_text()))
+# Read when the pipeline is compiled: a package carries the rules that its data must pass, and what callers send.
+HERE = Path(__file__).parent
+RULES = json.dumps(yaml.safe_load((HERE / "data" / "rules.yaml").read_text()))
+SAMPLE = (HERE / "samples" / "request.json").read_text()
 
 
 @dsl.pipeline(name="churn", description="Which customers are about to leave?")
@@ -45,6 +47,7 @@ def churn(
         time_budget=time_budget,
         max_iter=max_iter,
         seed=seed,
+        sample=SAMPLE,
     ).set_caching_options(enable_caching=False)
     model, rows = trained.outputs["fitted"], trained.outputs["heldout"]
     evaluated = evaluate(fitted=model, heldout=rows, target=target)

@@ -10,17 +10,20 @@ def train(
     time_budget: int,
     max_iter: int,
     seed: int,
+    sample: str,
     code: dsl.EmbeddedInput[dsl.Artifact],
     fitted: dsl.Output[dsl.Model],
     heldout: dsl.Output[dsl.Dataset],
     training_rows: dsl.Output[dsl.Dataset],
+    golden: dsl.Output[dsl.Artifact],
 ) -> dict:
-    """Hold rows out, search for a model on the others, fit the winner."""
+    """Hold rows out, search for a model on the others, fit the winner, and keep what it answers to the sample request."""
     from pathlib import Path
 
     import cloudpickle
     import features
     import pandas as pd
+    from sample import answered
     from training import fit
 
     from data import split
@@ -34,6 +37,7 @@ def train(
     Path(fitted.path).write_bytes(cloudpickle.dumps(pipeline))
     held_out.to_parquet(heldout.path)
     Path(training_rows.path).write_text("\n".join(hashes) + "\n")
+    Path(golden.path).write_text(answered(pipeline, sample))
     fitted.metadata.update(learner=learnt["learner"], rows=len(rows))
     print(
         f"{learnt['learner']}: {metric} {learnt['validation']:.4f} in validation; {len(rows)} rows, {len(held_out)} held out"

@@ -6,6 +6,7 @@ import features
 import pandas as pd
 import pytest
 from evaluation import scores
+from sample import answered
 from training import fit
 
 from data import ROW, split
@@ -73,3 +74,13 @@ def test_a_search_that_cannot_be_made_is_refused(parts, change, words):
     settings = {"metric": "roc_auc", "time_budget": 0, "max_iter": 1, "seed": 7, **change}
     with pytest.raises(ValueError, match=words):
         fit(parts[0], parts[1], **settings)
+
+
+def test_what_the_model_answers_to_the_sample_is_kept_and_a_sample_of_other_columns_is_not(fitted, capsys):
+    kept = json.loads(answered(fitted[0], SAMPLE.read_text()))
+    assert kept["instances"] == json.loads(SAMPLE.read_text())["instances"]
+    assert set(kept["predictions"]) <= {"Yes", "No"}
+    assert len(kept["predictions"]) == len(kept["probabilities"]) == 2
+    other = json.loads(answered(fitted[0], '{"instances": [{"tenure": 1}]}'))
+    assert "predictions" not in other
+    assert "does not fit" in capsys.readouterr().out

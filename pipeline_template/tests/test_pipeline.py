@@ -9,7 +9,7 @@ def test_the_pipeline_compiles_and_hands_over_what_kfops_takes(tmp_path):
     compiler.Compiler().compile(churn, str(package))
     components = yaml.safe_load(package.read_text())["components"].values()
     outputs = {name for one in components for name in one.get("outputDefinitions", {}).get("artifacts", {})}
-    assert {"model", "metrics", "heldout", "training_rows", "profile"} <= outputs
+    assert {"model", "metrics", "heldout", "training_rows", "profile", "golden"} <= outputs
 
 
 def test_the_package_is_small(tmp_path):
