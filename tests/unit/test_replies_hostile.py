@@ -14,21 +14,29 @@ from tests.unit.test_replies_states import BACK, DEPLOY, RUN, START, operation, 
 
 from kfops.domain.canary_facts import CheckFault, CheckResult, GoldenResult
 from kfops.domain.evidence import Comparison, MetricRow, ScoringFailure
-from kfops.domain.facts import DeployFacts, GateFact, Refusal, RunFacts
+from kfops.domain.facts import AnswerFacts, DeployFacts, GateFact, Refusal, RunFacts
 from kfops.domain.operation import Kind, Outcome
 from kfops.domain.package import CompileFailure
+from kfops.domain.record import Lock
 from kfops.domain.run import Failure, FailureKind, RunState, RunStatus
-from kfops.rules.replies import marker
+from kfops.rules.replies import View, marker, render
 from kfops.rules.replies.answers import (
     HelpLine,
     OperationLine,
     PlanView,
     ServedLine,
     StatusView,
+    canary_status_body,
+    cancel_body,
     help_body,
+    lock_body,
+    ok_to_test_body,
     plan_body,
     status_body,
+    unlock_body,
 )
+from kfops.rules.replies.sections import LIMIT, closed, width
+from kfops.rules.replies.view import without_secrets
 
 PIECES = (
     "@all",
@@ -192,6 +200,93 @@ def test_r15_hostile_text_in_answers_is_neutralised(text: str) -> None:
     )
     for body in bodies:
         is_harmless(body, own_marker=False)
+
+
+ANSWERS = (
+    Kind.HELP,
+    Kind.STATUS,
+    Kind.PLAN,
+    Kind.CANCEL,
+    Kind.CANARY,
+    Kind.LOCK,
+    Kind.UNLOCK,
+    Kind.OK_TO_TEST,
+    Kind.MISTAKE,
+)
+REFUSAL = Refusal("code", "s", "f", "e", "x", "d")
+SECRET = "hunter2-is-no-password"
+
+
+def body_of(kind: Kind, text: str) -> str:
+    """As the bot makes it: every text in it has been masked before."""
+    line = without_secrets(OperationLine(3, text, 7, text, text, START), [SECRET])
+    text = without_secrets(text, [SECRET])
+    match kind:
+        case Kind.STATUS:
+            lock = Lock(text, text, text, START, None, None)
+            return status_body(
+                StatusView(START, (line,), (ServedLine(text, text, text, text),), (lock,), (line,))
+            )
+        case Kind.PLAN:
+            return plan_body(PlanView(text, text, (text, text)))
+        case Kind.CANCEL:
+            return cancel_body([line], [text])
+        case Kind.CANARY:
+            return canary_status_body(3, text, poisoned(CHECKED, text))
+        case Kind.LOCK:
+            return lock_body(text, text, START)
+        case Kind.UNLOCK:
+            return unlock_body(text, Lock(text, text, text, START, None, None))
+        case Kind.OK_TO_TEST:
+            return ok_to_test_body(text)
+        case _:
+            return help_body([HelpLine(text, text, text, text), HelpLine(text, text, "", text)])
+
+
+ANY = st.one_of(hostile, st.text(max_size=60), hostile.map(lambda text: f"{text}{SECRET}{text}"))
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@settings(max_examples=20, deadline=None)
+@given(text=ANY, is_refused=st.booleans(), outcome=st.sampled_from([None, *Outcome]))
+def test_r15_any_text_in_any_answer_is_neutralised_in_the_comment_itself(
+    kind: Kind, text: str, is_refused: bool, outcome: Outcome | None
+) -> None:
+    facts = (
+        AnswerFacts(refusal=poisoned(REFUSAL, text)) if is_refused else AnswerFacts(body=body_of(kind, text))
+    )
+    is_whole(rendered(kind, "gate", text, outcome, facts))
+
+
+@pytest.mark.parametrize("facts", [*RUNS, *DEPLOYS])
+@settings(max_examples=15, deadline=None)
+@given(text=ANY, outcome=st.sampled_from([None, *Outcome]))
+def test_r15_any_text_in_any_state_keeps_the_comment_whole_and_its_secrets_masked(
+    facts: RunFacts | DeployFacts, text: str, outcome: Outcome | None
+) -> None:
+    kind = Kind.DEPLOY if isinstance(facts, DeployFacts) else Kind.BUILD_RUN
+    is_whole(rendered(kind, "follow", text, outcome, poisoned(facts, text)))
+
+
+def rendered(
+    kind: Kind, phase: str, text: str, outcome: Outcome | None, facts: RunFacts | DeployFacts | AnswerFacts
+) -> str:
+    asked = operation(kind, phase, outcome)
+    command = {"kind": kind.value, "text": text}
+    subject = replace(asked.subject, author=poisoned(asked.subject.author, text), command=command)
+    asked = replace(asked, cancel_by=text, reason_code=text, subject=subject)
+    return render(View(asked, facts, "https://forge.test/acme/churn", START, (SECRET,)))
+
+
+def is_whole(reply: str) -> None:
+    assert reply.startswith(marker(12))
+    is_harmless(reply)
+    assert SECRET not in reply
+    assert width(reply) <= LIMIT
+    assert closed(reply) == reply
+    assert not re.search(
+        "[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", reply
+    )
 
 
 def test_a_reply_fits_into_what_the_forge_takes() -> None:
