@@ -191,7 +191,7 @@ def stage(folder: Path, sandbox: Confinement, models: dict[str, dict[str, Any]])
         here.restart()
         made = Stage(here, LocalServing(folder / "stack", sandbox, clock, ready_within_s=READY_WITHIN_S))
         for name, told in models.items():
-            made.pulls[name] = here.pull_request("ana", _change(**told))
+            made.pulls[name] = here.pull_request("ana", change(**told))
             here.comment(made.pulls[name], "/build_run")
         here.settle()
         clock.is_free = True
@@ -206,7 +206,7 @@ def stage(folder: Path, sandbox: Confinement, models: dict[str, dict[str, Any]])
             made.serving.shutdown()
 
 
-def _change(kind: str, trained: str = "yes", sample: Sequence[str] = ("month", "year")) -> dict[str, str]:
+def change(kind: str, trained: str = "yes", sample: Sequence[str] = ("month", "year")) -> dict[str, str]:
     steps = {"train": 0.0}
     return {
         "pipeline.py": source(steps=steps, kind=kind, trained=trained, roc_auc=0.9),
