@@ -70,8 +70,8 @@ def latency_within() -> Iterator[Case]:
 def too_bad() -> Iterator[Case]:
     for worse, word in ((0.01, "worse by exactly what is allowed"), (0.02, "worse by twice that")):
         for base in (0.0, 0.005, 0.02):
-            for rps in (2.0, 20.0):
-                yield Case(word, base, worse, rps)
+            for rps in (0.2, 2.0, 20.0):
+                yield Case(word, base, worse, rps, look=30.0 if rps < 1 else 10.0)
     for drift in (slow_wave, ramp, incidents, recovery):
         word = f"worse by exactly that, {drift.__name__.replace('_', ' ')}"
         yield Case(word, 0.002, 0.01, 20.0, drift)

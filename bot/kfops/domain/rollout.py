@@ -213,6 +213,7 @@ class Rollout:
     check: CheckResult | None = None
     golden: GoldenResult | None = None
     replay: ReplayResult | None = None
+    replay_failures: int = 0
     rollback: Rollback | None = None
     merge_sha: str | None = None
     ended_at: datetime | None = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from kfops.domain.canary_facts import Gates, Observation, ReplayResult
+from kfops.domain.canary_facts import Gates, Observation, ReplayResult, Unknown
 from kfops.domain.rollout import Phase, Reason, Rollout, Verdict
 from kfops.rules.rollout.forge import gates_of
 from kfops.rules.rollout.measure import has_seen_requests, is_counted, look, new_step, requests_of_candidate
 from kfops.rules.rollout.moves import close_step, move, promote, take_back, tell
+from kfops.rules.rollout.table import REPLAYS
 from kfops.rules.rollout.words import evidence_numbers, evidence_sentence, replay_sentence
 from kfops.rules.verdict import log_e_candidate_wrong, may_climb, reaches
 from kfops.rules.verdict.evidence import PROMOTE_AT, watches
@@ -66,15 +67,14 @@ def shadow(rollout: Rollout, observation: Observation, now: datetime) -> Rollout
     rollout = look(rollout, observation, now)
     if rollout.phase is not Phase.SHADOW:
         return rollout
-    if isinstance(observation.replay, ReplayResult) and rollout.replay is None:
-        rollout = replace(rollout, replay=observation.replay)
+    rollout = _with_replay(rollout, observation)
     if rollout.paused_at is not None:
         return rollout
     is_late = now - rollout.since >= rollout.plan.patience
     if rollout.replay is None:
         return (
             to_ask(rollout, now, Reason.NO_TRAFFIC, "No requests, and no replay to be had.")
-            if is_late
+            if is_late or rollout.replay_failures >= REPLAYS
             else rollout
         )
     told = replay_sentence(rollout.replay)
@@ -91,6 +91,18 @@ def shadow(rollout: Rollout, observation: Observation, now: datetime) -> Rollout
             return rollout
 
 
+def _with_replay(rollout: Rollout, observation: Observation) -> Rollout:
+    if rollout.replay is not None:
+        return rollout
+    match observation.replay:
+        case ReplayResult() as found:
+            return replace(rollout, replay=found)
+        case Unknown():
+            return replace(rollout, replay_failures=rollout.replay_failures + 1)
+        case None:
+            return rollout
+
+
 def ask(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     """Only a person promotes from here; bad evidence and silence both give the champion everything back.
 
@@ -99,10 +111,10 @@ def ask(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
     rollout = look(rollout, observation, now)
     if rollout.phase is not Phase.ASK:
         return rollout
-    if isinstance(observation.replay, ReplayResult) and rollout.replay is None:
-        told = replay_sentence(observation.replay)
-        rollout = replace(rollout, replay=observation.replay, sentence=f"{rollout.sentence} {told}")
-        rollout = tell(rollout, now, told)
+    before, rollout = rollout.replay, _with_replay(rollout, observation)
+    if rollout.replay is not None and before is None:
+        told = replay_sentence(rollout.replay)
+        rollout = tell(replace(rollout, sentence=f"{rollout.sentence} {told}"), now, told)
     if rollout.paused_at is not None:
         return rollout
     if now - rollout.since < rollout.plan.ask_timeout:

@@ -48,3 +48,6 @@ NEEDS: dict[Phase, frozenset[Need]] = {
     Phase.RESTORE: frozenset({Need.READY, Need.WEIGHT, Need.STANDSTILL}),
     Phase.ROLLED_BACK: frozenset(),
 }
+
+# How often a replay is tried: each costs the registry and the sandbox some work.
+REPLAYS = 5

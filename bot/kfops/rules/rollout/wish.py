@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from kfops.domain.rollout import Counting, Need, Phase, Rollout, Wish
-from kfops.rules.rollout.table import CAN_PROMOTE, NEEDS
+from kfops.rules.rollout.table import CAN_PROMOTE, NEEDS, REPLAYS
 
 _SOON = timedelta(seconds=0.1)
 _WAITING = timedelta(seconds=1)
@@ -29,7 +29,8 @@ def needs(rollout: Rollout) -> frozenset[Need]:
     wanted = NEEDS[rollout.phase]
     if rollout.champion_before is not None:
         wanted -= {Need.CHAMPION_BEFORE}
-    if rollout.replay is not None or (rollout.phase is Phase.ASK and rollout.plan.without_traffic == "ask"):
+    is_unwanted = rollout.phase is Phase.ASK and rollout.plan.without_traffic == "ask"
+    if rollout.replay is not None or rollout.replay_failures >= REPLAYS or is_unwanted:
         wanted -= {Need.REPLAY}
     if rollout.golden is not None:
         wanted -= {Need.GOLDEN}
