@@ -8,7 +8,7 @@ import pytest
 from tests.support.world import World, model, world
 
 from kfops.domain.rollout import Phase
-from kfops.domain.run import ENDED
+from kfops.domain.run import ENDED, RunState
 
 CLIMB = (
     "{steps: [5, 50], hold: 2s, min_requests: 30, max_error_increase: 0.2, max_latency_ratio: 5, watch: 1s}"
@@ -267,6 +267,28 @@ def test_cancel_at_every_step_of_a_run_leaves_nothing_under_way(here, stop_at):
         here.pipelines.status(one.identity) for one in ended.effects.values() if one.name.startswith("run:")
     ]
     assert all(status.state in ENDED for status in statuses)
+
+
+def test_cancel_finds_the_run_that_was_submitted_just_before_the_process_ended(here):
+    number = here.pull_request("ana", model(steps={"train": 120.0}))  # longer than a lease
+    asked = here.comment(number, "/build_run")
+    for _ in here.walk():
+        if here.operation(asked).phase == "submit":
+            break
+
+    def ends(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    here.ledger.save = ends
+    with pytest.raises(KeyboardInterrupt):
+        here.step()
+    here.restart()
+    here.comment(number, "/cancel")
+    here.settle()
+
+    [run] = here.pipelines.runs
+    assert here.operation(asked).reason_code == "canceled"
+    assert here.pipelines.status(run).state is RunState.CANCELED
 
 
 @pytest.mark.parametrize("phase", [Phase.PREPARE, Phase.CHECK, Phase.HOLD, Phase.WATCH])

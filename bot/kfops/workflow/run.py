@@ -36,8 +36,24 @@ ATTEMPTS = 2
 
 def decide(context: Context, facts: RunFacts) -> Step:
     if context.operation.cancel_by and context.operation.phase not in {"follow", "canceling"}:
-        return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
+        begun = _begun(context, facts) if context.operation.phase == "submit" else None
+        if begun is None:
+            return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
+        context.ports.pipelines.cancel(begun)
+        return Next("canceling", replace(facts, run_id=begun), TICK / 2)
     return PHASES[context.operation.phase](context, facts)
+
+
+def _begun(context: Context, facts: RunFacts) -> str | None:
+    """The run that was submitted before a crash, and not written down as being followed."""
+    record = context.operation.effects.get(f"run:{facts.attempt}")
+    if record is None:
+        return None
+    return record.identity or context.ports.pipelines.find(_name(context, facts))
+
+
+def _name(context: Context, facts: RunFacts) -> str:
+    return f"op-{context.operation.id}-{facts.attempt}"
 
 
 def _gate(context: Context, facts: RunFacts) -> Step:
@@ -158,7 +174,7 @@ def _submit(context: Context, facts: RunFacts) -> Step:
     if isinstance(package, CompileFailure):
         return End(Outcome.FAILED, ReasonCode.COMPILE_FAILED, replace(facts, compile_failure=package))
 
-    name = f"op-{context.operation.id}-{facts.attempt}"
+    name = _name(context, facts)
     order = RunOrder(
         name=name,
         package=package,
