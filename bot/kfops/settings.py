@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     registry_plain: bool = False  # without TLS, for a registry on this machine
     workers: int = 4
     max_runs: int = 2
+    keep_days: int = Field(
+        default=30, ge=1
+    )  # how long runs, checkouts, models and environments stay unneeded
+    keep_runs: int = Field(default=200, ge=1)  # and how many of each at most
 
     @property
     def secrets(self) -> tuple[str, ...]:

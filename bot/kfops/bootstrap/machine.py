@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from kfops.adapters.local.pipelines.adapter import LocalPipelines
     from kfops.adapters.local.serving.adapter import LocalServing
     from kfops.adapters.mlflow.server import MlflowServer
+    from kfops.adapters.sql.ledger import SqlLedger
     from kfops.ports.images import Images
     from kfops.settings import Settings
+    from kfops.workflow.pruning import Pruning
 
 log = structlog.get_logger("kfops")
 
@@ -58,6 +61,16 @@ def environments(settings: Settings) -> LocalEnvironments:
         is_allowed=settings.install,
         index=lambda: operators_index(address),
     )
+
+
+def pruning(settings: Settings, book: SqlLedger, installs: LocalEnvironments) -> Pruning:
+    """Of this process's data folder; each replica has its own."""
+    from kfops.adapters.local.storerooms import storerooms
+    from kfops.workflow.pruning import Pruning
+
+    clock = SystemClock()
+    rooms = storerooms(settings.data_dir.absolute(), installs, clock.now)
+    return Pruning(book, clock, rooms, timedelta(days=settings.keep_days), settings.keep_runs)
 
 
 def local_serving(settings: Settings) -> LocalServing:

@@ -19,6 +19,7 @@ from kfops.bootstrap.problem import SettingsProblem
 from kfops.config.policy import OPEN_POLICY, Policy, is_served, load_policy
 from kfops.ports.errors import Unavailable
 from kfops.workflow.context import Options, Ports
+from kfops.workflow.pruning import EVERY as PRUNED_EVERY
 from kfops.workflow.recovery import EVERY, Recovery
 from kfops.workflow.settling import settle
 from kfops.workflow.workers import Repair, Workers
@@ -86,6 +87,7 @@ def build(settings: Settings) -> Bot:
     repairs = (
         Repair("recovery", EVERY.total_seconds(), recovery.look),
         Repair("settling", SETTLING_S, lambda: settle(ports, options, owner)),
+        Repair("pruning", PRUNED_EVERY.total_seconds(), machine.pruning(settings, book, installs).prune),
     )
     workers = Workers(ports, options, owner, settings.workers, repairs)
     app = create_app(

@@ -102,6 +102,10 @@ class LocalEnvironments:
             return None
         return self.packages(key)
 
+    def bound_keys(self) -> frozenset[str]:
+        """Of the environments that some model was trained in."""
+        return frozenset(place.read_text() for place in (self._root / "models").glob("[0-9a-f]*"))
+
     def _may(self, order: EnvironmentOrder) -> bool:
         return self._is_allowed and order.is_granted
 
