@@ -57,6 +57,7 @@ def _owner() -> pwd.struct_passwd:
 class PostgresServer:
     binaries: Path
     folder: Path
+    settings: tuple[str, ...] = SETTINGS
     process: subprocess.Popen[bytes] | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -76,7 +77,7 @@ class PostgresServer:
         return self.url(name)
 
     def start(self) -> None:
-        settings = [word for one in SETTINGS for word in ("-c", one)]
+        settings = [word for one in self.settings for word in ("-c", one)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -114,10 +115,10 @@ class PostgresServer:
 
 
 @contextmanager
-def running(found: Path) -> Iterator[PostgresServer]:
+def running(found: Path, settings: tuple[str, ...] = SETTINGS) -> Iterator[PostgresServer]:
     # Not under pytest's folder: that one is closed to the server's user.
     folder = Path(tempfile.mkdtemp(prefix="kfops-postgres-"))
-    server = PostgresServer(found, folder)
+    server = PostgresServer(found, folder, settings)
     try:
         if os.geteuid() == 0:
             os.chown(folder, _owner().pw_uid, _owner().pw_gid)

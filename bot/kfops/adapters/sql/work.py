@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,32 +32,27 @@ class SqlWork:
         self.database = database
 
     def claim(self, owner: str, now: datetime, lease: timedelta) -> Operation | None:
-        return self._claim(ready(now).order_by(o.due_at, o.id), owner, now, lease)
+        return self._claim(READY, owner, now, lease)
 
     def claim_unsettled(self, owner: str, now: datetime, lease: timedelta) -> Operation | None:
-        unsettled = sa.select(*CLAIMED).where(o.settle_at <= now, _free(now)).order_by(o.settle_at, o.id)
-        return self._claim(unsettled, owner, now, lease)
+        return self._claim(UNSETTLED, owner, now, lease)
 
     def _claim(
         self, eligible: sa.Select[Any], owner: str, now: datetime, lease: timedelta
     ) -> Operation | None:
-        one = eligible.limit(1).with_for_update(skip_locked=True)  # SQLite has no such words, and one writer
         with self.database.write() as connection:
-            found = connection.execute(one).one_or_none()
+            found = connection.execute(eligible, {"now": now}).one_or_none()
             if found is None:
                 return None
             # An owner that is still written down let its lease run out.
-            connection.execute(
-                sa.update(t.operations)
-                .where(o.id == found.id)
-                .values(
-                    owner=owner,
-                    lease_until=now + lease,
-                    fence=found.fence + 1,
-                    takeovers=found.takeovers + (found.owner is not None),
-                )
-            )
-            return read_operations(connection, o.id == found.id)[0]
+            taken = {
+                "owner": owner,
+                "lease_until": now + lease,
+                "fence": found.fence + 1,
+                "takeovers": found.takeovers + (found.owner is not None),
+            }
+            connection.execute(TAKE, {"this": found.id, **taken})
+            return _operations(connection, connection.execute(ONE, {"this": found.id}).all())[0]
 
     def end_leases(self) -> None:
         with self.database.write() as connection:
@@ -75,9 +70,11 @@ class SqlWork:
             self._fenced(
                 connection,
                 operation,
+                SAVE,
+                seen=operation.due_at,
+                wanted=saved.due_at,
                 phase=saved.phase,
                 facts=dict(saved.facts),
-                due_at=_not_after_a_poke(operation, saved.due_at),
                 failures=saved.failures,
                 outcome=saved.outcome.value if saved.outcome else None,
                 reason_code=saved.reason_code,
@@ -137,21 +134,21 @@ class SqlWork:
             sa.update(t.operations).where(o.after == ended.id, t.IS_OPEN).values(waiting=sa.false())
         )
 
-    def _fenced(self, connection: Connection, operation: Operation, **values: Any) -> None:
+    def _fenced(
+        self, connection: Connection, operation: Operation, how: sa.Update | None = None, **values: Any
+    ) -> None:
         """Write only while the fence is ours. The fence itself is written, so that the row is locked."""
-        written = connection.execute(
-            sa.update(t.operations)
-            .where(o.id == operation.id, o.fence == operation.fence, o.owner.is_not(None))
-            .values(fence=operation.fence, **values)
-        )
+        held = {"this": operation.id, "held": operation.fence, "fence": operation.fence}
+        written = connection.execute(FENCED if how is None else how, held | values)
         if written.rowcount != 1:
             raise Fenced(f"operation {operation.id} was taken over (fence {operation.fence})")
 
 
 CLAIMED = (o.id, o.fence, o.owner, o.takeovers)
+Now = datetime | sa.ColumnElement[Any]
 
 
-def ready(now: datetime) -> sa.Select[Any]:
+def ready(now: Now) -> sa.Select[Any]:
     """What may be worked on: due, free, the first of its line, and not behind an earlier command of its comment."""
     earlier, before = t.operations.alias("earlier"), t.operations.alias("before")
     return sa.select(*CLAIMED).where(
@@ -166,25 +163,47 @@ def ready(now: datetime) -> sa.Select[Any]:
     )
 
 
-def _free(now: datetime) -> sa.ColumnElement[bool]:
+def _free(now: Now) -> sa.ColumnElement[bool]:
     return sa.or_(o.lease_until.is_(None), o.lease_until < now)
 
 
-def _not_after_a_poke(operation: Operation, due_at: datetime) -> sa.ColumnElement[Any]:
+def _first(eligible: sa.Select[Any], soonest: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    one = eligible.order_by(soonest, o.id).limit(1)
+    return one.with_for_update(skip_locked=True)  # SQLite has no such words, and one writer
+
+
+def _not_after_a_poke() -> sa.ColumnElement[Any]:
     """A poke that came while the step was at work moved the row's moment; then it is looked at again at once."""
-    wanted = sa.bindparam(None, due_at, t.Moment())
-    return sa.case((sa.or_(o.due_at == operation.due_at, o.due_at > wanted), wanted), else_=o.due_at)
+    seen, wanted = sa.bindparam("seen", type_=t.Moment()), sa.bindparam("wanted", type_=t.Moment())
+    return sa.case((sa.or_(o.due_at == seen, o.due_at > wanted), wanted), else_=o.due_at)
+
+
+# Made once: an idle bot asks several times a second, and making a statement costs ten times as much as asking it.
+_NOW, _THIS = sa.bindparam("now", type_=t.Moment()), sa.bindparam("this", type_=sa.BigInteger())
+READY = _first(ready(_NOW), o.due_at)
+UNSETTLED = _first(sa.select(*CLAIMED).where(o.settle_at <= _NOW, _free(_NOW)), o.settle_at)
+FENCED = sa.update(t.operations).where(o.id == _THIS, o.fence == sa.bindparam("held"), o.owner.is_not(None))
+SAVE = FENCED.values(due_at=_not_after_a_poke())
+TAKE = sa.update(t.operations).where(o.id == _THIS)
+ONE = sa.select(*COLUMNS).select_from(JOINED).where(o.id == _THIS)
+EFFECTS = sa.select(t.effects).where(t.effects.c.operation_id.in_(sa.bindparam("these", expanding=True)))
 
 
 def read_operations(connection: Connection, *where: sa.ColumnElement[bool]) -> tuple[Operation, ...]:
-    rows = connection.execute(sa.select(*COLUMNS).select_from(JOINED).where(*where).order_by(o.id)).all()
+    return _operations(
+        connection,
+        connection.execute(sa.select(*COLUMNS).select_from(JOINED).where(*where).order_by(o.id)).all(),
+    )
+
+
+def _operations(connection: Connection, rows: Sequence[Any]) -> tuple[Operation, ...]:
     effects = _effects(connection, [row.id for row in rows])
     return tuple(_operation(row, effects.get(row.id, {})) for row in rows)
 
 
 def _effects(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, EffectRecord]]:
     found: dict[int, dict[str, EffectRecord]] = {}
-    for row in connection.execute(sa.select(t.effects).where(t.effects.c.operation_id.in_(list(ids)))):
+    for row in connection.execute(EFFECTS, {"these": list(ids)}):
         found.setdefault(row.operation_id, {})[row.name] = EffectRecord(
             row.name, EffectState(row.state), row.identity, row.at
         )
