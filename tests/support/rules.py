@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.sentences import CLAUSES
+
 ROOT = Path(__file__).parents[2]
 RULES = {
     "R1": "a delivery is signed, small, and of a repository that is served",
@@ -88,6 +90,11 @@ def gaps(tests: tuple[Carried, ...]) -> list[str]:
             found.append(f"{rule}: no test shows what it lets through")
         elif not any(one.refuses for one in mine):
             found.append(f"{rule}: no test shows what it stops")
+    names = {one.name: one.rules for one in tests}
+    for rule, clauses in CLAUSES.items():
+        for clause, proofs in clauses.items():
+            lost = [name for name in proofs if rule not in names.get(name, ())]
+            found += [f"{rule}: {name}, which proves “{clause}”, is not there" for name in lost]
     strange = {rule for one in tests for rule in one.rules} - RULES.keys()
     return found + [f"{rule}: there is no such rule" for rule in sorted(strange)]
 
@@ -97,6 +104,8 @@ def listed(tests: tuple[Carried, ...]) -> Iterator[str]:
     for rule, meaning in RULES.items():
         mine = [one for one in tests if rule in one.rules]
         yield f"{rule:4} {meaning} ({len(mine)})"
+        for clause, proofs in CLAUSES.get(rule, {}).items():
+            yield f"     * {clause}: {', '.join(proofs)}"
         for one in mine:
             signs = ("+" if one.allows else " ") + ("-" if one.refuses else " ")
             yield f"   {signs} {one.name}  {one.place}"

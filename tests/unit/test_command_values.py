@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.test_command_parse import MISREAD, UNDERSTOOD
 
+from kfops.cli.desk import assignments
+from kfops.cli.exits import Stop
 from kfops.command import identifiers, model, serialise
 from kfops.command.catalog import ENTRIES, entry_of, find, keys_needed
 from kfops.command.duration import LONGEST, format_duration, parse_duration
@@ -18,6 +20,8 @@ from kfops.command.identifiers import InvalidValue
 from kfops.command.nearness import distance, nearest
 from kfops.command.parse import parse, parse_line
 from kfops.command.table import commands_table
+from kfops.config.errors import ConfigError
+from kfops.config.load import rules_of
 from kfops.domain.operation import Kind
 from kfops.domain.pull_request import Permission
 
@@ -151,6 +155,18 @@ def test_r4_identifiers(name):
 )
 def test_r4_what_is_no_identifier(name):
     assert not identifiers.is_identifier(name)
+
+
+@pytest.mark.parametrize("name", ["-a", ".a", "_a", "a" * 64, "a/b", "é", "а", "a\x00", "１"])
+def test_r4_every_door_has_the_same_idea_of_a_name(name):
+    """The comment, the command line, the configuration, and what is read back from the ledger."""
+    assert isinstance(parse_line(f"/unlock {name}"), model.Problem)
+    with pytest.raises(Stop):
+        assignments([f"{name}=1"])
+    with pytest.raises(ConfigError):
+        rules_of(json.dumps({"model": "m", "overridable": [name]}), repository_name="acme/m")
+    with pytest.raises(identifiers.InvalidValue):
+        serialise.from_json({"kind": "unlock", "environment": name})
 
 
 @pytest.mark.parametrize("name", ["", "A", "1a", "a-", "-a", "a.b", "a_b", "a" * 64, "a\n"])
