@@ -15,7 +15,7 @@ help:
 	@echo "make test     all tests (ARGS='tests/unit -k gate' for some of them)"
 	@echo "make check    format, lint, types, import layers"
 	@echo "make format   put the code into its format"
-	@echo "make bench    the canary's simulation"
+	@echo "make bench    what was promised as figures (ONLY=start|webhook|ledger|open|idle|overhead|canary; ARGS=--long)"
 	@echo "make rules    the rules of trust, each with the tests that carry its number; fails on a gap"
 	@echo "make fuzz     the parser and the configuration against atheris, where it is installed (SECONDS=60)"
 	@echo "make schema   write config_schema/ anew from the configuration's model"
@@ -50,7 +50,7 @@ format: setup
 	$(BIN)/ruff check --fix-only .
 
 bench: setup
-	PYTHONPATH=bot:. $(BIN)/python -m tests.bench.canary_simulation $(ARGS)
+	PYTHONPATH=bot:. $(BIN)/python -m tests.bench $(ONLY) $(ARGS)
 
 rules: setup
 	PYTHONPATH=bot:. $(BIN)/python -m tests.support.rules

@@ -67,8 +67,8 @@ def run(rounds: int = 3, operations: int = 200) -> list[Figure]:
         note(f"PostgreSQL is left out: {postgres.WHY}.")
     else:
         with postgres.running(found, settings=DURABLE) as server:
-            figures += _rounds("PostgreSQL, one worker", lambda: server.fresh(), rounds, operations, 1)
-            figures += _rounds("PostgreSQL, four workers", lambda: server.fresh(), rounds, operations, 4)
+            figures += _rounds("PostgreSQL, one worker", server.fresh, rounds, operations, 1)
+            figures += _rounds("PostgreSQL, four workers", server.fresh, rounds, operations, 4)
     return figures
 
 

@@ -42,7 +42,7 @@ class Watched(SqlLedger):
         return operation
 
 
-def run(seconds: float = 20, opened: int = 10_000, followed: int = 50, warm_up_s: float = 3) -> list[Figure]:
+def run(seconds: float = 20, opened: int = 10_000, followed: int = 100, warm_up_s: float = 3) -> list[Figure]:
     title(f"{opened:,} open operations for {seconds:g} s: {followed} runs looked at every second,")
     note("half of the others behind another of their pull request, half held for an hour")
     with tempfile.TemporaryDirectory(prefix="kfops-bench-") as name:
@@ -69,7 +69,9 @@ def run(seconds: float = 20, opened: int = 10_000, followed: int = 50, warm_up_s
         Figure("lag, median", median(late), "s"),
         Figure("lag, p99", percentile(late, 0.99), "s", 1, detail=f"worst {max(late):.2f}"),
         Figure("looking for what is due, median", 1000 * median(cost), "ms", detail=f"{len(cost)} times"),
-        Figure("CPU of the process", 100 * used / took, "%", detail=f"{1000 * used / len(late):.1f} ms a step"),
+        Figure(
+            "CPU of the process", 100 * used / took, "%", detail=f"{1000 * used / len(late):.1f} ms a step"
+        ),
     ]
     show(figures)
     return figures
