@@ -22,7 +22,7 @@ from kfops.adapters.local.sandbox import Limits, probe
 from kfops.adapters.local.serving.adapter import LocalServing
 from kfops.domain.canary_facts import Failure, FailureKind, Readiness
 from kfops.domain.environment import EnvironmentKey
-from kfops.domain.package import Package
+from kfops.domain.package import CompileFailure, Package
 from kfops.domain.run import ENDED, RunState
 from kfops.ports.pipelines import CompileOrder, RunOrder
 from kfops.ports.serving import ArmName, ModelSource, Wish
@@ -149,6 +149,27 @@ def test_r11_a_step_that_takes_too_much_fails_with_a_sentence(pipelines, tmp_pat
     assert words in failed.failure.summary
     assert failed.failure.step == "a"
     until(lambda left: not left, lambda: processes_with(str(tmp_path / "runs" / "hostile")), within_s=5)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("import sys\nwhile True:\n    sys.stderr.write('x' * 100_000)\n", "File too large"),
+        ("import os, time\nos.fork() or time.sleep(100)\nos.close(2)\nraise SystemExit('done')\n", "done"),
+        ("import os\nwhile True:\n    os.fork() or __import__('time').sleep(1)\n", "temporarily unavailable"),
+        ("open('/tmp/big', 'wb').write(bytes(300 << 20))\n", "File too large"),
+    ],
+    ids=["output", "a child that stays", "forks", "one large file"],
+)
+def test_r11_a_pipeline_file_that_takes_too_much_is_told_with_a_sentence(pipelines, tmp_path, body, words):
+    (tmp_path / "greedy").mkdir()
+    (tmp_path / "greedy" / "pipeline.py").write_text(body)
+    order = CompileOrder(tmp_path / "greedy", "pipeline.py", tmp_path / "packages", timeout_s=20)
+    failure = pipelines.compile(order)
+    assert isinstance(failure, CompileFailure)
+    assert words in failure.summary
+    assert len(failure.log_tail) < 10_000
+    assert not processes_with(str(tmp_path / "greedy"))
 
 
 def test_r11_a_run_that_ignores_sigterm_and_hides_its_children_ends_when_it_is_cancelled(pipelines, tmp_path):

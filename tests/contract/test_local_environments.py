@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,25 @@ def test_an_environment_larger_than_allowed_is_not_made(tmp_path, sandbox):
         fetched = made(environments(tmp_path, sandbox, index.address, bounds=few), order("acme-big"))
     assert "more than" in fetched.summary
     assert not list((tmp_path / "environments").glob("[0-9a-f]*"))
+
+
+def test_one_environment_is_made_once_however_many_ask(tmp_path, sandbox, index):
+    """Several replicas with one folder, several operations of each."""
+    bots = [environments(tmp_path, sandbox, index.address) for _ in range(3)]
+    with ThreadPoolExecutor(6) as pool:
+        answers = set(pool.map(lambda bot: made(bot, order("acme-tool==1.0")), bots * 2))
+    assert len(answers) == 1
+    assert isinstance(answers.pop(), Ready)
+    assert [path for _, path, _ in index.asked].count("/simple/acme-tool/") == 1
+
+
+def test_a_wheel_that_wants_out_of_its_folder_is_not_installed(tmp_path, sandbox):
+    with index_here() as index:
+        evil = wheel(tmp_path / "w", "acme_evil", "1.0", "", more={"../../../escaped.py": "x = 1\n"})
+        index.add(evil, "acme-evil")
+        failed = made(environments(tmp_path, sandbox, index.address), order("acme-evil"))
+    assert isinstance(failed, NotMade)
+    assert not list(tmp_path.rglob("escaped.py"))
 
 
 def test_a_model_keeps_the_environment_that_it_was_trained_in(tmp_path, sandbox, index):
