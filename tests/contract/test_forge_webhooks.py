@@ -116,6 +116,26 @@ def test_r3_failed_deliveries_are_sent_again(stage: Stage) -> None:
     assert stage.with_token().redeliver_failed(before) == 0
 
 
+def test_r3_a_delivery_that_fails_however_often_it_is_sent_is_given_up(stage: Stage) -> None:
+    playground, before = stage.world.playground, stage.now() - timedelta(minutes=1)
+    app = next(iter(playground.state.apps.values()))
+    _, number, _ = stage.pull("hopeless")
+    forge = stage.forge()
+    with support.receiver(500) as (url, _):
+        from kfops.playground.actions.repositories import add_hook
+
+        hook = add_hook(playground, url, SECRET, app_id=app.id, wanted=("issue_comment",))
+        app.hook_id = hook.id
+        stage.comment("hopeless", number, "bob", "/status")
+        for _round in range(8):
+            playground.outbox.settle()
+            forge.redeliver_failed(before)
+        playground.outbox.settle()
+        hook.active = False
+    sent = [one for one in playground.state.deliveries.values() if one.hook_id == hook.id]
+    assert len([one for one in sent if one.event == "issue_comment"]) == 1 + 5
+
+
 def _failures(stage: Stage) -> int:
     found = stage.world.playground.state.deliveries.values()
     return sum(one.event == "issue_comment" and one.status not in {"pending", "OK"} for one in found)

@@ -101,6 +101,14 @@ def test_r2_a_command_is_stored_before_it_is_answered(door):
     assert door.pokes == ["poke"]
 
 
+@pytest.mark.parametrize(
+    "header", [{"X-GitHub-Event": "e" * 65}, {"X-GitHub-Event": ""}, {"X-GitHub-Delivery": "d" * 129}]
+)
+def test_r2_names_that_the_ledger_cannot_keep_are_refused(door, header):
+    assert door.deliver(comment("/status"), **header).status_code == 400
+    assert door.ledger.open_operations(7) == ()
+
+
 def test_r2_the_same_delivery_twice_is_one_command(door):
     assert [door.deliver(comment("/build_run")).status_code for _ in range(2)] == [202, 202]
     assert len(door.ledger.open_operations(7)) == 1

@@ -321,3 +321,17 @@ def test_no_payload_raises(event: str, key: str, value: Any) -> None:
 def test_no_bytes_raise(raw: bytes) -> None:
     for event in EVENTS:
         assert isinstance(parse(event, raw), PayloadProblem)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"repository__full_name": f"ada/{'c' * 255}"},
+        {"repository__full_name": "ada/chu\x00rn"},
+        {"repository__default_branch": "m" * 256},
+        {"sender__login": "eve\x00"},
+        {"pull_request__base__ref": "\x00"},
+    ],
+)
+def test_names_that_no_database_keeps_are_a_problem(change: dict[str, Any]) -> None:
+    assert isinstance(parse("pull_request", _with(_pull_request(), **change)), PayloadProblem)
