@@ -28,7 +28,17 @@ from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow import data, environment, evidence, images, reaching
 from kfops.workflow.context import Context, End, Next, Step
-from kfops.workflow.gathering import CONFIG, asker, checkout, live, needed, refusal, rules, rules_when_asked
+from kfops.workflow.gathering import (
+    CONFIG,
+    RulesRead,
+    asker,
+    checkout,
+    live,
+    needed,
+    refusal,
+    rules,
+    rules_when_asked,
+)
 
 TICK = timedelta(seconds=1)
 ATTEMPTS = 2
@@ -42,6 +52,14 @@ def decide(context: Context, facts: RunFacts) -> Step:
         context.ports.pipelines.cancel(begun)
         return Next("canceling", replace(facts, run_id=begun), TICK / 2)
     return PHASES[context.operation.phase](context, facts)
+
+
+def not_carried_out(read: RulesRead) -> Refusal | None:
+    """What the rules may say and this server does not do."""
+    if read.rules.registered_by == "bot":
+        return None
+    why = "`models.registered_by: pipeline` is not carried out by this server."
+    return Refusal(ReasonCode.RULES_INVALID.value, why, read.rules.registered_by, "bot", "Leave it out.")
 
 
 def _begun(context: Context, facts: RunFacts) -> str | None:
@@ -60,12 +78,8 @@ def _gate(context: Context, facts: RunFacts) -> Step:
     read = rules(context)
     if isinstance(read, Refusal):
         return _refused(facts, read)
-    if read.rules.registered_by != "bot":
-        why = "`models.registered_by: pipeline` is not carried out by this server."
-        return _refused(
-            facts,
-            Refusal(ReasonCode.RULES_INVALID.value, why, read.rules.registered_by, "bot", "Leave it out."),
-        )
+    if (unserved := not_carried_out(read)) is not None:
+        return _refused(facts, unserved)
     command = _command(context)
     need = needed(read.rules, keys_needed(command))
     state = live(context, read)
