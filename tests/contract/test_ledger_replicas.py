@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from tests.support.postgres import PostgresServer
@@ -22,6 +24,8 @@ from kfops.domain.operation import Kind, Operation, Outcome, Subject
 from kfops.domain.pull_request import Actor
 from kfops.ports.errors import Unavailable
 from kfops.ports.ledger import Arrival, NewOperation, Saved
+from kfops.webhook.app import create_app
+from kfops.webhook.signature import sign
 
 pytestmark = pytest.mark.xdist_group("postgres")
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -176,6 +180,42 @@ def test_r2_a_database_that_stays_away_is_said_in_time_for_the_forge(postgres):
         postgres.start()
     database.close()
     assert PATIENCE_S < 10
+
+
+def test_r2_the_door_says_so_before_the_forge_gives_up_and_takes_the_delivery_when_it_comes_again(
+    postgres, replicas
+):
+    class Clock:
+        def now(self) -> datetime:
+            return NOW
+
+    app = create_app(
+        replicas[0],
+        secrets=["secret"],
+        clock=Clock(),
+        is_allowed=lambda _: True,
+        readiness=list,
+        poke=lambda: None,
+    )
+    body = b'{"zen": "Keep it logically awesome."}'
+    headers = {
+        "X-GitHub-Event": "ping",
+        "X-GitHub-Delivery": "1",
+        "X-Hub-Signature-256": sign(body, "secret"),
+    }
+
+    async def deliver() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot") as client:
+            return (await client.post("/webhooks/github", content=body, headers=headers)).status_code
+
+    postgres.stop()
+    began = time.monotonic()
+    try:
+        assert asyncio.run(deliver()) == 503
+    finally:
+        postgres.start()
+    assert time.monotonic() - began < 10
+    assert asyncio.run(deliver()) == 202
 
 
 def test_a_transaction_that_is_cut_off_is_unavailable_and_changed_nothing(postgres, replicas):
