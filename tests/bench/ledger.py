@@ -57,19 +57,23 @@ def arrival(number: int, repositories: int = 50, *, command: str = "build_run", 
 
 def run(rounds: int = 3, operations: int = 200) -> list[Figure]:
     title(f"The ledger: {operations} operations of {STEPS} steps, {rounds} rounds")
+    figures = on_sqlite(rounds, operations)
+    found = postgres.binaries()
+    if found is None:
+        note(f"PostgreSQL is left out: {postgres.WHY}.")
+        return figures
+    with postgres.running(found, settings=DURABLE) as server:
+        figures += _rounds("PostgreSQL, one worker", server.fresh, rounds, operations, 1)
+        figures += _rounds("PostgreSQL, four workers", server.fresh, rounds, operations, 4)
+    return figures
+
+
+def on_sqlite(rounds: int, operations: int) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="kfops-bench-") as name:
         folder = Path(name)
         note(f"fdatasync of 8 kB on this disk: {disk_ms(folder):.2f} ms (median)")
         figures = _rounds("SQLite, one worker", lambda: _sqlite(folder), rounds, operations, 1)
-        figures += _rounds("SQLite, four workers", lambda: _sqlite(folder), rounds, operations, 4)
-    found = postgres.binaries()
-    if found is None:
-        note(f"PostgreSQL is left out: {postgres.WHY}.")
-    else:
-        with postgres.running(found, settings=DURABLE) as server:
-            figures += _rounds("PostgreSQL, one worker", server.fresh, rounds, operations, 1)
-            figures += _rounds("PostgreSQL, four workers", server.fresh, rounds, operations, 4)
-    return figures
+        return figures + _rounds("SQLite, four workers", lambda: _sqlite(folder), rounds, operations, 4)
 
 
 def disk_ms(folder: Path) -> float:

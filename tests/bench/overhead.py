@@ -62,7 +62,9 @@ def _commented(world: Live, number: int) -> float:
 
 def _alone(folder: Path) -> float:
     """The package of the run that just ended, its parameters, its commit's files; nothing else of the bot's."""
-    runs = sorted((folder / "bot").glob("pipelines/**/parameters.json"), key=lambda path: path.stat().st_mtime)
+    runs = sorted(
+        (folder / "bot").glob("pipelines/**/parameters.json"), key=lambda path: path.stat().st_mtime
+    )
     last = runs[-1].parent
     source = Path(json.loads((last / "order.json").read_text())["source_dir"])
     with tempfile.TemporaryDirectory(dir=folder) as root:

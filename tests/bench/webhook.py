@@ -42,23 +42,23 @@ def run(rounds: int = 3, seconds: float = 4, warm_up_s: float = 1) -> list[Figur
     title(f"Webhook acknowledgement: {rounds} rounds in turns, {seconds:g} s each")
     with tempfile.TemporaryDirectory(prefix="kfops-bench-") as name:
         folder = Path(name)
-        receivers = _receivers(folder)
+        tried = receivers(folder)
         for turn in range(rounds):
-            for receiver in receivers if turn % 2 == 0 else receivers[::-1]:
+            for receiver in tried if turn % 2 == 0 else tried[::-1]:
                 for connections in CONNECTIONS:
                     place = folder / f"{receiver.key}-{turn}-{connections}"
                     place.mkdir()
-                    result = _measure(receiver, place, connections, warm_up_s, seconds)
+                    result = measure(receiver, place, connections, warm_up_s, seconds)
                     receiver.results.setdefault(connections, []).append(result)
-        return _told(receivers)
+        return _told(tried)
 
 
-def _receivers(folder: Path) -> list[Receiver]:
+def receivers(folder: Path) -> list[Receiver]:
     plain, command = folder / "plain.json", folder / "command.json"
     plain.write_bytes(comment(folder / "a", "This looks good to me."))
     command.write_bytes(comment(folder / "b", "/build_run"))
     found = [
-        Receiver("kfops", KFOPS, _start_kfops, plain),
+        Receiver("kfops", KFOPS, start_kfops, plain),
         Receiver("bare", BARE, lambda port, _: _python("bare", str(port)), plain),
         Receiver("commands", COMMANDS, _start_without_workers, command),
     ]
@@ -72,7 +72,7 @@ def _receivers(folder: Path) -> list[Receiver]:
     return found
 
 
-def _start_kfops(port: int, place: Path) -> subprocess.Popen[bytes]:
+def start_kfops(port: int, place: Path) -> subprocess.Popen[bytes]:
     return _python("kfops", str(port), f"sqlite:///{place / 'ledger.db'}")
 
 
@@ -88,7 +88,7 @@ def _python(*words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _measure(receiver: Receiver, place: Path, connections: int, warm_up_s: float, seconds: float) -> Result:
+def measure(receiver: Receiver, place: Path, connections: int, warm_up_s: float, seconds: float) -> Result:
     with _running(receiver, place) as (process, port):
         began = cpu_of(process.pid)
         done = subprocess.run(
