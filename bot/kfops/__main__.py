@@ -76,8 +76,13 @@ def _serve() -> None:
 
 def _ledger() -> Ledger:
     from kfops.bootstrap.keeping import ledger
+    from kfops.bootstrap.problem import SettingsProblem
+    from kfops.ports.errors import Refused
 
-    return ledger(_settings())
+    try:
+        return ledger(_settings())
+    except SettingsProblem as problem:
+        raise Refused(str(problem)) from problem
 
 
 def _playground(port: int, data_dir: Path, repos: list[Path]) -> None:

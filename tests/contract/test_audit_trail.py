@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -128,6 +131,29 @@ def test_a_cut_end_and_a_trail_written_anew_show_in_the_operations_that_wrote_it
     assert ledger.verify(CHURN) == f"entry 5 is missing: operation {operation.id} wrote it"
     ledger.append(CHURN, 1, NOW, "eve", "help", {})
     assert ledger.verify(CHURN) == f"entry 5 is not the one that operation {operation.id} wrote"
+
+
+def test_operators_verify_and_read_the_trail_on_postgresql(postgres, tmp_path):
+    url = postgres.fresh()
+    ledger = SqlLedger(url)
+    ledger.accept([Arrival("d", "ping", "0", NOW, CHURN, "ann/churn", "main")])
+    for action in ("lock", "deploy"):
+        ledger.append(CHURN, 5, NOW, "ann", action, {})
+    settings = {"KFOPS_DATABASE_URL": url, "KFOPS_DATA_DIR": str(tmp_path)}
+    path = os.pathsep.join(path for path in sys.path if path)
+
+    def kfops(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **settings, "PYTHONPATH": path}
+        command = [sys.executable, "-m", "kfops", "audit", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert kfops("show", "--pr", "5").stdout.splitlines()[1] == "2026-11-21 09:00:00Z  ann  deploy  {}"
+    assert kfops("verify").returncode == 0
+    tamper(ledger, "DELETE FROM audit WHERE sequence = 1")
+    ledger.close()
+    broken = kfops("verify", "--json")
+    assert broken.returncode == 1
+    assert "entry 1 is missing" in broken.stdout
 
 
 def test_writers_at_once_make_one_chain(ledger):

@@ -261,6 +261,14 @@ def test_the_audit_trail_is_shown_and_verified_and_a_change_is_found(tmp_path):
     }
 
 
+def test_an_address_of_no_ledger_is_named(tmp_path):
+    wrong = kfops(tmp_path, "audit", "verify", KFOPS_DATABASE_URL="mysql://somewhere/ledger")
+
+    assert wrong.returncode == 5
+    assert "KFOPS_DATABASE_URL" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
 def test_settings_that_do_not_work_are_named(tmp_path):
     without = kfops(tmp_path, "serve")
     assert without.returncode == 5
