@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,17 +82,23 @@ class Confined:
         `too_much` is asked meanwhile, and its sentence ends it, as taking too much memory does.
         """
         deadline = time.monotonic() + timeout_s
-        stopped, rest = "", said or None
+        # A thread of its own: `communicate` loses what the pipe did not take before its time-out.
+        threading.Thread(target=self._tell, args=(said,), name="confined-stdin", daemon=True).start()
+        stopped = ""
         while not stopped and time.monotonic() < deadline:
             try:
-                self._process.communicate(rest, timeout=_LOOK_EVERY_S)
+                self._process.wait(timeout=_LOOK_EVERY_S)
                 break
             except subprocess.TimeoutExpired:
-                rest = None  # it goes on with what it was given
                 stopped = self._took_too_much() or (too_much() if too_much else "")
         code = None if stopped else self._process.poll()
         self._end()
         return Ended(code, self._content(), self._tail(), stopped or (too_much() if too_much else ""))
+
+    def _tell(self, said: bytes) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError), self._process.stdin as words:
+                words.write(said)
 
     def _took_too_much(self) -> str:
         return too_much_memory(self._process.pid, self._memory_bytes, whose="the code")

@@ -13,6 +13,7 @@ from kfops.domain.canary_facts import (
     GoldenResult,
     Observation,
     Readiness,
+    Unknown,
 )
 from kfops.domain.rollout import Phase, Reason, Rollout
 from kfops.rules.rollout.forge import gates_of
@@ -45,7 +46,9 @@ def check(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
         return rollout
     result = observation.check
     if not isinstance(result, CheckResult):
-        return _or_give_up(rollout, now, Reason.CHECK_IMPOSSIBLE, "The endpoint check could not be made")
+        return _or_give_up(
+            rollout, now, Reason.CHECK_IMPOSSIBLE, "The endpoint check could not be made", result
+        )
     rollout = replace(rollout, check=result)
     if result.fault is None:
         return move(rollout, Phase.GOLDEN, now, "The endpoint check passed; comparing on the golden set.")
@@ -60,7 +63,9 @@ def golden(rollout: Rollout, observation: Observation, now: datetime) -> Rollout
         return rollout
     result = observation.golden if isinstance(observation.golden, GoldenResult) else rollout.golden
     if result is None:
-        return _or_give_up(rollout, now, Reason.GOLDEN_IMPOSSIBLE, "The golden set could not be scored")
+        return _or_give_up(
+            rollout, now, Reason.GOLDEN_IMPOSSIBLE, "The golden set could not be scored", result
+        )
     rollout = replace(rollout, golden=result)
     told = _golden_sentence(result)
     if result.is_worse:
@@ -89,12 +94,13 @@ _FAULTS = {
 }
 
 
-def _or_give_up(rollout: Rollout, now: datetime, reason: Reason, what: str) -> Rollout:
+def _or_give_up(rollout: Rollout, now: datetime, reason: Reason, what: str, seen: Unknown | None) -> Rollout:
     """What cannot be known within the deadline is no reason to let users try it."""
     deadline = rollout.plan.ready_deadline
+    why = f": {seen.reason}" if seen is not None else "."
     if now - rollout.since < deadline:
-        return rollout
-    return take_back(rollout, now, reason, f"{what} within {deadline.total_seconds():.0f} s.")
+        return rollout if seen is None else replace(rollout, sentence=_ended(f"{what} yet{why}"))
+    return take_back(rollout, now, reason, _ended(f"{what} within {deadline.total_seconds():.0f} s{why}"))
 
 
 def _golden_sentence(result: GoldenResult) -> str:
