@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from typing import Any
 
 import pytest
 from tests.support.kserve_place import MODEL, KServePlace, place_of
@@ -17,6 +18,8 @@ from kfops.adapters.kserve.documents import Mode
 from kfops.adapters.kserve.formats import FORMATS
 from kfops.adapters.kserve.installation import Told
 from kfops.adapters.kserve.own_requests import OwnRequests
+from kfops.adapters.kubernetes.access import Access
+from kfops.adapters.kubernetes.client import Conflict, Kubernetes
 from kfops.domain.canary_facts import Failure, FailureKind
 from kfops.domain.environment import EnvironmentKey
 from kfops.domain.predictor import Batching, PredictorSpec
@@ -186,6 +189,39 @@ def test_r14_a_change_in_between_is_not_written_over(knative):
         thread.join(10)
     assert not problems
     assert "disturbed" in knative.service()["metadata"]["labels"]
+
+
+class Late(Kubernetes):
+    """A worker that stands still for a moment between its look and its patch."""
+
+    def __init__(self, access: Access, meanwhile: Callable[[], None]) -> None:
+        super().__init__(access)
+        self._meanwhile = meanwhile
+        self._is_first = True
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        if "inferenceservices" in path and self._is_first:
+            self._is_first = False
+            self._meanwhile()
+        return super().patch(path, body)
+
+
+def test_r14_a_worker_that_is_late_does_not_undo_an_abort(api_server, knative):
+    champion, candidate = knative.source(GOOD, "1"), knative.source(PICKY, "2")
+    serve(knative, champion)
+    with_candidate(knative, champion, candidate, 5)
+
+    def abort() -> None:
+        knative.serving.apply(knative.key, Wish(champion, candidate, 0))
+
+    with closing(Late(api_server.access(), abort)) as kubernetes:
+        settings = Settings(Told("Knative"))
+        late = KServeServing(
+            kubernetes, lambda one: f"s3://m/{one.digest}", WallClock(), OwnRequests(), settings
+        )
+        with pytest.raises(Conflict):
+            late.apply(knative.key, Wish(champion, candidate, 50))
+    assert knative.service()["spec"]["predictor"]["canaryTrafficPercent"] == 0
 
 
 def test_a_model_is_published_once_and_comes_back_as_it_was_specified(knative):

@@ -73,6 +73,7 @@ def test_a_bad_revision_gets_nothing_while_the_next_candidate_starts(place):
     with_candidate(place, champion, bad, 0)
     with place.users.calling(body()) as answers:
         with_candidate(place, champion, better, 50)
+        place.until(lambda: (200, "3") in answers)
     assert "2" not in {version for _, version in answers}
     assert {version for _, version in answers} == {"1", "3"}
 

@@ -262,6 +262,12 @@ def test_a_route_is_in_force_when_its_gateway_has_taken_this_very_one(conditions
     assert standard.is_taken_over(route) is is_so
 
 
+def test_r11_a_model_server_gets_no_way_into_the_cluster():
+    (one,) = canaries_of(standard.next_step(STANDARD, CANARY, predictor))
+    assert predictor(OLD)["automountServiceAccountToken"] is False
+    assert one["predictor"]["automountServiceAccountToken"] is False
+
+
 def test_r13_the_address_carries_the_digest_or_nothing_is_served():
     source = ModelSource(Path(), "d" * 64, "4", "churn")
     with pytest.raises(Refused, match="does not carry its digest"):

@@ -79,12 +79,15 @@ class KServeServing:
     def apply(self, environment: EnvironmentKey, wish: Wish) -> None:
         if not 0 <= wish.candidate_weight <= 100:  # noqa: PLR2004 - per cent
             raise Refused(f"candidate_weight is {wish.candidate_weight}; expected 0 to 100 per cent")
-        for _ in range(_TRIES - 1):
+        before = kept.read(self._kubernetes, environment)
+        seen = cluster.look(self._kubernetes, environment)
+        wished = self._keep(environment, before, wish, seen)
+        for _ in range(_TRIES):
             try:
-                return self._apply(environment, wish)
+                return self._take(environment, seen, _next(seen, wished))
             except Conflict:
-                continue
-        return self._apply(environment, wish)
+                seen = self._unless_overruled(environment, seen, wished)
+        raise Unavailable("the InferenceService is written to all the time")
 
     def ask(
         self, environment: EnvironmentKey, arm: ArmName, body: bytes, timeout_s: float, path: str = "predict"
@@ -117,11 +120,7 @@ class KServeServing:
         said = seen.service.get("status", {}).get("deploymentMode") if seen else None
         return mode_of(said), _names(seen, wished)
 
-    def _apply(self, environment: EnvironmentKey, wish: Wish) -> None:
-        before = kept.read(self._kubernetes, environment)
-        seen = cluster.look(self._kubernetes, environment)
-        wished = self._keep(environment, before, wish, seen)
-        step = _next(seen, wished)
+    def _take(self, environment: EnvironmentKey, seen: Cluster | None, step: Step) -> None:
         match step:
             case Done() | Wait():
                 return
@@ -139,6 +138,18 @@ class KServeServing:
                 raise Refused(reason, fix=fix)
             case _:
                 raise Unavailable("the InferenceService is gone meanwhile")
+
+    def _unless_overruled(
+        self, environment: EnvironmentKey, seen: Cluster | None, wished: Kept
+    ) -> Cluster | None:
+        """What is there now, where only statuses and the like have changed. Else Conflict: another worker has wished or
+        specified something meanwhile, and this one may be the late one (R14).
+        """
+        now = cluster.look(self._kubernetes, environment)
+        is_same = _generation(now) == _generation(seen)
+        if not is_same or kept.read(self._kubernetes, environment).version != wished.version:
+            raise Conflict("somebody else has changed what this was about to change")
+        return now
 
     def _keep(self, environment: EnvironmentKey, before: Kept, wish: Wish, seen: Cluster | None) -> Kept:
         """Written before anything is changed: whoever looks in between knows which arm is which."""
@@ -159,15 +170,18 @@ class KServeServing:
         counted = _names(seen, after)
         if counted.candidate:
             after = replace(after, newest=counted.candidate[-1])
-        if after != before:
-            kept.write(self._kubernetes, environment, after)
-        return after
+        return after if after == before else kept.write(self._kubernetes, environment, after)
 
     def _mode(self, seen: Cluster | None) -> Mode:
         said = seen.service.get("status", {}).get("deploymentMode") if seen else None
         if seen is not None and not said:
             said = names.annotations_of(seen.service).get(names.MODE)
         return mode_of(said) or installation.mode_of_new_services(self._kubernetes, self._settings.told)
+
+
+def _generation(seen: Cluster | None) -> int | None:
+    """Counts changes of the specification alone."""
+    return seen.service["metadata"].get("generation") if seen else None
 
 
 def _next(seen: Cluster | None, wished: Kept) -> Step:

@@ -18,6 +18,7 @@ Document = dict[str, Any]
 # What Kfops writes of a predictor. The rest belongs to KServe's defaults, or to whoever set it.
 _WRITTEN = (
     "annotations",
+    "automountServiceAccountToken",
     "serviceAccountName",
     "minReplicas",
     "maxReplicas",
@@ -26,6 +27,7 @@ _WRITTEN = (
     "batcher",
     "model",
 )
+_OF_A_CANARY = frozenset({"annotations", "automountServiceAccountToken", "model", "serviceAccountName"})
 _PARTS = frozenset({"annotations", "batcher", "model", "resources", "limits", "requests"})
 _HPA = {"autoscaling.knative.dev/class": "hpa.autoscaling.knative.dev"}
 
@@ -57,6 +59,8 @@ def predictor(source: ModelSource, uri: str, mode: Mode, account: str) -> Docume
     content: Document = {
         "annotations": {names.DIGEST: source.digest, names.VERSION: source.version}
         | (_HPA if is_knative and by_hpa else {}),
+        # Loading a model is running code of a pull request: it gets no way into the cluster (R11).
+        "automountServiceAccountToken": False,
         "minReplicas": least,
         "maxReplicas": max(least, spec.max_replicas),
         "model": {
@@ -89,11 +93,7 @@ def _resources(source: ModelSource) -> Document:
 
 def canary(predictor: Mapping[str, Any], name: str, percent: int, replicas: int) -> Document:
     """One entry of `spec.canary`. KServe lays it over the stable predictor and forbids what scales it."""
-    kept = {
-        key: value
-        for key, value in predictor.items()
-        if key in {"annotations", "model", "serviceAccountName"}
-    }
+    kept = {key: value for key, value in predictor.items() if key in _OF_A_CANARY}
     return {"trafficPercent": percent, "predictor": {"name": name, "minReplicas": replicas, **kept}}
 
 

@@ -64,22 +64,17 @@ def read(kubernetes: Kubernetes, key: EnvironmentKey) -> Kept:
     )
 
 
-def write(kubernetes: Kubernetes, key: EnvironmentKey, kept: Kept) -> None:
-    """Conflict when somebody else has written it since it was read."""
+def write(kubernetes: Kubernetes, key: EnvironmentKey, kept: Kept) -> Kept:
+    """As it is kept now. Conflict when somebody else has written it since it was read."""
     data = {"wish": json.dumps(_content(kept), sort_keys=True)}
     if kept.version:
-        body = {"metadata": {"resourceVersion": kept.version}, "data": data}
-        kubernetes.patch(names.config_maps(key.namespace, _name(key)), body)
-        return
-    kubernetes.create(
-        names.config_maps(key.namespace),
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": _name(key), "labels": {names.OWNER: key.slug}},
-            "data": data,
-        },
-    )
+        change = {"metadata": {"resourceVersion": kept.version}, "data": data}
+        made = kubernetes.patch(names.config_maps(key.namespace, _name(key)), change)
+    else:
+        metadata = {"name": _name(key), "labels": {names.OWNER: key.slug}}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        made = kubernetes.create(names.config_maps(key.namespace), body)
+    return replace(kept, version=made["metadata"]["resourceVersion"])
 
 
 def _name(key: EnvironmentKey) -> str:
