@@ -57,10 +57,12 @@ class Confined:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._largest = largest_answer
         self._memory_bytes = memory_bytes
+        self._telling: threading.Thread | None = None
         self._process = subprocess.Popen(
             list(command),
             env=sandbox.environment(),
             stdin=subprocess.PIPE,
+            bufsize=0,  # what was not taken by the end is nobody's
             stdout=self._answer,
             stderr=self._log,
             start_new_session=True,
@@ -81,13 +83,14 @@ class Confined:
 
         `too_much` is asked meanwhile, and its sentence ends it, as taking too much memory does.
         """
+        # In a thread of its own: what it is told can be more than a pipe holds, and it may read late, or never.
+        self._telling = threading.Thread(target=self._tell, args=(said,), daemon=True)
+        self._telling.start()
         deadline = time.monotonic() + timeout_s
-        # A thread of its own: `communicate` loses what the pipe did not take before its time-out.
-        threading.Thread(target=self._tell, args=(said,), name="confined-stdin", daemon=True).start()
         stopped = ""
         while not stopped and time.monotonic() < deadline:
             try:
-                self._process.wait(timeout=_LOOK_EVERY_S)
+                self._process.wait(_LOOK_EVERY_S)
                 break
             except subprocess.TimeoutExpired:
                 stopped = self._took_too_much() or (too_much() if too_much else "")
@@ -96,9 +99,14 @@ class Confined:
         return Ended(code, self._content(), self._tail(), stopped or (too_much() if too_much else ""))
 
     def _tell(self, said: bytes) -> None:
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError, ValueError), self._process.stdin as words:
-                words.write(said)
+        pipe = self._process.stdin
+        if pipe is None:
+            return
+        rest = memoryview(said)
+        with contextlib.suppress(BrokenPipeError):  # it has ended without listening
+            while rest:
+                rest = rest[pipe.write(rest) :]
+        pipe.close()
 
     def _took_too_much(self) -> str:
         return too_much_memory(self._process.pid, self._memory_bytes, whose="the code")
@@ -109,10 +117,11 @@ class Confined:
             kill_tree(self._process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
         self._process.wait()
+        if self._telling is not None:
+            self._telling.join(_LOOK_EVERY_S)
+        elif self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _content(self) -> dict[str, Any] | None:
         self._answer.seek(0)
