@@ -63,16 +63,16 @@ def golden(rollout: Rollout, observation: Observation, now: datetime) -> Rollout
         return rollout
     result = observation.golden if isinstance(observation.golden, GoldenResult) else rollout.golden
     if result is None:
-        return _or_give_up(
-            rollout, now, Reason.GOLDEN_IMPOSSIBLE, "The golden set could not be scored", result
-        )
+        seen = observation.golden if isinstance(observation.golden, Unknown) else None
+        return _or_give_up(rollout, now, Reason.GOLDEN_IMPOSSIBLE, "The golden set could not be scored", seen)
     rollout = replace(rollout, golden=result)
     told = _golden_sentence(result)
     if result.is_worse:
         return take_back(rollout, now, Reason.GOLDEN_WORSE, f"{told} No user has seen it.")
     rollout, gates = gates_of(rollout, observation, now)
     if gates is None:
-        return _or_give_up(rollout, now, Reason.GATE, "The gates could not be read again")
+        seen = observation.gates if isinstance(observation.gates, Unknown) else None
+        return _or_give_up(rollout, now, Reason.GATE, "The gates could not be read again", seen)
     if gates.broken is not None:
         if now - rollout.since < rollout.plan.ready_deadline:
             return replace(rollout, sentence=f"No traffic is shifted yet: {gates.broken}")
