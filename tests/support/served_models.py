@@ -92,7 +92,7 @@ def _write_pyfunc(directory: Path) -> None:
     import mlflow.pyfunc
 
     class Doubling(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002 - MLflow calls it so
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
             return model_input * 2
 
     mlflow.pyfunc.save_model(directory, python_model=Doubling(), pip_requirements=["mlflow"])
