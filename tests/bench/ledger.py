@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -16,7 +15,7 @@ from kfops.adapters.system_clock import SystemClock
 from kfops.domain.operation import Kind, Outcome, Subject
 from kfops.domain.pull_request import Actor
 from kfops.ports.ledger import Arrival, NewOperation, Saved
-from tests.bench.figures import Figure, median, note, show, spread, title
+from tests.bench.figures import Figure, disk_ms, median, note, show, spread, title
 from tests.support import postgres
 
 STEPS = 4
@@ -74,19 +73,6 @@ def on_sqlite(rounds: int, operations: int) -> list[Figure]:
         note(f"fdatasync of 8 kB on this disk: {disk_ms(folder):.2f} ms (median)")
         figures = _rounds("SQLite, one worker", lambda: _sqlite(folder), rounds, operations, 1)
         return figures + _rounds("SQLite, four workers", lambda: _sqlite(folder), rounds, operations, 4)
-
-
-def disk_ms(folder: Path) -> float:
-    """What every commit waits for."""
-    taken = []
-    with (folder / "sync").open("wb") as file:
-        for _ in range(50):
-            file.write(b"0" * 8192)
-            file.flush()
-            began = time.perf_counter()
-            os.fdatasync(file.fileno())
-            taken.append(1000 * (time.perf_counter() - began))
-    return median(taken)
 
 
 def _sqlite(folder: Path) -> str:
