@@ -108,6 +108,19 @@ def test_r18_a_comment_that_somebody_deleted_keeps_nothing_else_from_its_end(her
     assert "rocket" in here.reactions(asked)
 
 
+def test_r18_a_deployment_gets_one_end_however_often_the_rest_is_tried(here):
+    number = trained(here)
+    asked = here.comment(number, "/deploy")
+    closing_begins(here, asked)
+    falls_on(here, "issues")
+    for _ in range(4):
+        here.turn(timedelta(minutes=2))
+    falls_on(here)
+    here.settle()
+
+    assert [[status.state for status in one.statuses] for one in here.deployments()] == [["success"]]
+
+
 def test_r18_a_deployment_whose_number_a_crash_took_away_gets_its_end(here):
     """Made outside, and the process was gone before it was written down; the next one no longer wants to deploy."""
     number = trained(here)

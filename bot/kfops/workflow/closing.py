@@ -38,9 +38,8 @@ def close(context: Context, facts: Facts) -> None:
         raise ValueError(f"operation {operation.id} closes without an outcome")
     context.effect("audit", lambda: _audit(context, facts), lambda: _audited(context))
     if isinstance(facts, DeployFacts):
-        give_back(
-            context, facts.environment
-        )  # first: nobody waits for an environment because the forge is away
+        # First: nobody waits for an environment because the forge is away.
+        give_back(context, facts.environment)
     parts: tuple[Callable[[], None], ...] = (
         lambda: _finish_deployment(context, facts),
         lambda: _report_check(context, CONCLUSIONS[outcome]),
@@ -101,13 +100,22 @@ def _finish_deployment(context: Context, facts: Facts) -> None:
     if deployment is None:
         return
     good = context.operation.outcome is Outcome.SUCCEEDED
-    context.ports.forge.deployment_status(
-        context.operation.subject.repository_id,
-        deployment,
-        DeploymentState.SUCCESS if good else DeploymentState.FAILURE,
-        description=(facts.rollout.sentence if facts.rollout else "")[:140],
-        environment_url=facts.url or None,
-    )
+
+    def say() -> str:
+        context.ports.forge.deployment_status(
+            context.operation.subject.repository_id,
+            deployment,
+            DeploymentState.SUCCESS if good else DeploymentState.FAILURE,
+            description=(facts.rollout.sentence if facts.rollout else "")[:140],
+            environment_url=facts.url or None,
+        )
+        return "-"
+
+    # Each status is a line of its own in the deployment's history: once, unless what was final is looked at again.
+    if context.operation.ended_at is None:
+        context.effect("deployment_status", say)
+    else:
+        say()
 
 
 def _deployment(context: Context, facts: DeployFacts) -> int | None:
