@@ -7,13 +7,14 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 SCHEMA := config_schema/kfops.schema.json
 
-.PHONY: help setup demo test check format bench schema rules fuzz clean
+.PHONY: help setup demo test check chaos format bench schema rules fuzz clean
 
 help:
 	@echo "make setup    install everything into $(VENV)"
 	@echo "make demo     the whole story on this machine (ONCE=1 plays it and ends; REPORT=file writes it down)"
 	@echo "make test     all tests (ARGS='tests/unit -k gate' for some of them)"
 	@echo "make check    format, lint, types, import layers"
+	@echo "make chaos    deaths, pushes, bad weather and lost rights at every moment of every workflow (hours)"
 	@echo "make format   put the code into its format"
 	@echo "make bench    what was promised as figures (ONLY=start|webhook|ledger|open|idle|overhead|canary; ARGS=--long)"
 	@echo "make rules    the rules of trust, each with the tests that carry its number; fails on a gap"
@@ -48,6 +49,9 @@ check: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
+
+chaos: setup
+	PYTHONPATH=bot:. nice -n 10 $(BIN)/python -m tests.chaos $(ARGS)
 
 bench: setup
 	PYTHONPATH=bot:. $(BIN)/python -m tests.bench $(ONLY) $(ARGS)

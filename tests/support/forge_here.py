@@ -40,6 +40,14 @@ def app_key() -> str:
     return new_key()
 
 
+@lru_cache(maxsize=1)
+def signing_key() -> Any:
+    """The same key, read already: reading it takes longer than signing with it."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key(app_key().encode(), password=None)
+
+
 @contextmanager
 def served(playground: Playground) -> Iterator[Weather]:
     """The forge over HTTP while the block runs; its address is in `playground.base_url`."""

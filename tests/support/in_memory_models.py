@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 from kfops.adapters.local.digest import digest_of_directory, digest_of_file, files_of
 from kfops.domain.model_version import Alias, Artifact, ModelVersion
@@ -111,6 +112,17 @@ class InMemoryModels:
             if target.is_dir():
                 shutil.rmtree(target)
             return what.replace(target)
+
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """All there are, oldest first."""
+        return tuple(kept.value for kept in self._versions.values())
+
+    def held(self) -> Any:
+        """All it knows; `restore` takes a copy of it back."""
+        return self._versions, self._aliases
+
+    def restore(self, held: Any) -> None:
+        self._versions, self._aliases = held
 
     def corrupt(self, model: str, version: str, artifact: Artifact) -> None:
         """What a disk, or somebody with access to it, could do."""

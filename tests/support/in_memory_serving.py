@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import RLock
+from typing import Any
 
 from kfops.adapters.local.serving.settle import SLOTS, Occupant, Settlement, State, Target, settle
 from kfops.adapters.local.serving.tally import Bounds, Request, Tally
@@ -154,6 +155,13 @@ class InMemoryServing:
             micros = round(latency.total_seconds() * 1_000_000)
             here.log.append(Request(now.timestamp(), slot, status, micros, micros // 1000, arrived=True))
             return status, revision.source.version if revision.state is State.READY else None
+
+    def held(self) -> Any:
+        """All it knows; `restore` takes a copy of it back."""
+        return self._environments
+
+    def restore(self, held: Any) -> None:
+        self._environments = held
 
     def kill_candidate(self, environment: EnvironmentKey) -> None:
         """Its process dies. (A stable one would be brought back at once.)"""

@@ -14,7 +14,10 @@ from kfops.ports.serving import ModelSource
 
 ENVIRONMENTS = ("staging", "production")
 ROWS = 3  # in the sample request
-CANARY = "{steps: [50], hold: 2s, min_requests: 30, max_error_increase: 0.2, max_latency_ratio: 5, patience: 5m, watch: 1s}"
+CANARY = (
+    "{steps: [50], hold: 2s, min_requests: 30, max_error_increase: 0.2, max_latency_ratio: 5, patience: 100s,"
+    " ask_timeout: 30s, watch: 1s}"
+)
 CONFIG = """\
 version: 1
 pipeline: {source: pipeline.py, timeout: 1h}

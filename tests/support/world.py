@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import door
-from tests.support.forge_here import Postbox, app_key, served
+from tests.support.forge_here import Postbox, app_key, served, signing_key
 from tests.support.in_memory_models import InMemoryModels
 from tests.support.in_memory_pipelines import InMemoryPipelines
 from tests.support.in_memory_scoring import InMemoryScoring
@@ -103,6 +103,7 @@ class World(People):
     forge: GitHubForge = field(init=False)
     ledger: SqlLedger = field(init=False)
     ports: Ports = field(init=False)
+    unwatched: Ports = field(init=False)  # the same, where somebody watches them
     options: Options = field(init=False)
     _door: Any = None
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -142,10 +143,10 @@ class World(People):
         return sum(1 for _ in self.walk(limit))
 
     def wait(self, passes: timedelta) -> None:
-        """Time passes, and users call meanwhile (not more than 200 times)."""
+        """Time passes, and users call meanwhile (not more than 40 times)."""
         ends = self.clock.at + passes
         called = [name for name in ENVIRONMENTS if self.serving(name).candidate.readiness is Readiness.READY]
-        calls = min(int(passes.total_seconds() * self.rps), 200) if called else 0
+        calls = min(int(passes.total_seconds() * self.rps), 40) if called else 0
         for call in range(calls):
             self.clock.at += passes / calls
             for name in called:
@@ -169,6 +170,14 @@ class World(People):
         """One signed webhook through the real door; the status of the answer."""
         return self._loop.run_until_complete(door.post(self._door, delivery))
 
+    def receive_together(self, deliveries: Sequence[Delivery]) -> list[int]:
+        """Several at once, as a forge sends them; the statuses of the answers."""
+
+        async def all_of_them() -> list[int]:
+            return await asyncio.gather(*(door.post(self._door, one) for one in deliveries))
+
+        return self._loop.run_until_complete(all_of_them())
+
     def restart(self) -> None:
         """The process is gone and another one comes up: only the ledger's file and the outside are still there."""
         if self._door is not None:
@@ -177,7 +186,7 @@ class World(People):
         self.worker += 1
         self.ledger = open_ledger(self.folder / "bot" / "ledger.db")
         self.forge = GitHubForge(
-            AppCredentials(self.app_id, app_key()),
+            AppCredentials(self.app_id, signing_key()),
             now=self.clock.now,
             base_url=self.playground.api,
             cache_dir=self.folder / "bot" / "git",

@@ -1,0 +1,55 @@
+"""Playing a story to its end, through deaths and whatever else happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.chaos.ending import Ending, ending
+from tests.chaos.invariants import Invariants
+from tests.chaos.points import Died, Watch
+from tests.chaos.stories import Story
+from tests.support.world import World
+
+Act = Callable[[World, int], None]
+
+
+@dataclass(frozen=True)
+class Played:
+    ending: Ending
+    broken: tuple[str, ...]
+    watch: Watch
+    steps: int
+    deaths: int
+    calls: int  # to the forge
+
+
+def quiet(_world: World, _step: int) -> None:
+    """Nothing happens."""
+
+
+def play(world: World, story: Story, watch: Watch | None = None, act: Act = quiet) -> Played:
+    """`act` is called before each step of the whole story, with its number; `story.midway` at its own moment."""
+    watch = watch or Watch()
+    invariants = Invariants(world)
+    waiting = story.midway
+    steps = deaths = 0
+    world.unwatched, world.ports = world.ports, watch.over(world.ports)
+    world.comment(story.number, story.text, by=story.by)
+    while True:
+        try:
+            for _ in world.walk():
+                steps += 1
+                invariants.look()
+                if waiting and waiting.when(world):
+                    waiting.does(world, story.number)
+                    waiting = None
+                act(world, steps)
+            break
+        except Died:
+            deaths += 1
+            world.restart()
+            world.ledger.end_leases()  # as a bot does that is the only one
+            world.unwatched, world.ports = world.ports, watch.over(world.ports)
+    invariants.end()
+    return Played(ending(world), tuple(invariants.broken), watch, steps, deaths, len(world.weather.calls))

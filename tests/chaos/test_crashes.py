@@ -1,0 +1,54 @@
+"""The crash matrix in small: of every story a few deaths, others in each story. `make chaos` plays them all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos import points
+from tests.chaos.crashes import clean, crash, each_named, each_pair
+from tests.chaos.ending import difference, ending
+from tests.chaos.playing import play
+from tests.chaos.stories import BY_NAME, STORIES
+
+pytestmark = pytest.mark.xdist_group("chaos crashes")
+DEATHS = 1  # of each story
+# Here every effect's two halves are tried, not a choice of them.
+WHOLE = ("build",)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_a_death_anywhere_loses_and_doubles_nothing(shelf, story):
+    expected = clean(shelf, story)
+    places = each_named(expected.watch.passed)
+    if story.name not in WHOLE:
+        every = sorted({*places, *each_pair(expected.watch.passed)})
+        begin = STORIES.index(story) % len(every)
+        places = every[(7 * begin) % len(every) :][:DEATHS]
+    assert [str(one) for one in crash(shelf, story, expected, places) if not one.is_well] == []
+
+
+def test_what_is_doubled_or_lost_is_seen(shelf):
+    """The matrix can fail: a second comment for the same operation, and one that is gone."""
+    story = BY_NAME["mistake"]
+    expected = clean(shelf, story)
+    shelf.set_up(story.base)
+    play(shelf.world, story)
+    world = shelf.world
+    reply = world.repository.comments[world.pull(1).comment_ids[-1]]
+    twin = replace(reply, id=reply.id + 1000)
+    world.repository.comments[twin.id] = twin
+    world.pull(1).comment_ids.append(twin.id)
+    assert difference(ending(world), expected.ending).doubled
+    for one in (reply, twin):
+        world.pull(1).comment_ids.remove(one.id)
+    assert difference(ending(world), expected.ending).lost
+
+
+def test_what_is_listed_as_reading_exists(shelf):
+    """A name that no port has any more would hide a later one that writes."""
+    for name, reads in points.READS.items():
+        port = getattr(shelf.world.ports, name)
+        if port is not None:
+            assert [one for one in reads.split() if not hasattr(port, one)] == []
