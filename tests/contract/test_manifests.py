@@ -19,6 +19,8 @@ from tests.support.served_models import GOOD, PICKY
 from tests.support.serving_contract import body, serve, with_candidate
 
 from kfops.adapters.kubernetes.client import Kubernetes
+from kfops.config.policy import load_policy
+from kfops.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -123,6 +125,22 @@ def test_the_sandbox_has_no_network_no_token_and_bounds():
     (policy,) = [one for one in found if one["kind"] == "NetworkPolicy"]
     assert policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert {"ResourceQuota", "LimitRange"} <= {one["kind"] for one in found}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_settings_and_policy_are_ones_that_the_bot_takes(name, monkeypatch):
+    """Every variable is known to it, and every value."""
+    maps = {
+        one["metadata"]["name"].rsplit("-", 1)[0]: one for one in overlay(name) if one["kind"] == "ConfigMap"
+    }
+    settings = maps["kfops-settings"]["data"]
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    found = Settings()
+    known = {f"KFOPS_{field.upper()}" for field in Settings.model_fields}
+    assert not settings.keys() - known
+    assert found.serving == "kserve"
+    assert load_policy(maps["kfops-policy"]["data"]["policy.yaml"], filename="policy.yaml").repositories
 
 
 def test_the_metrics_stay_inside():
