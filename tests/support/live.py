@@ -47,7 +47,7 @@ class Live:
                 [sys.executable, "-m", "kfops", "serve"], env=self.environment, stdout=log, stderr=log
             )
         port = self.environment["KFOPS_PORT"]
-        self.until(lambda: _answers(f"http://127.0.0.1:{port}/readyz"), "the bot to be ready", 60)
+        self.until(lambda: _answers(f"http://127.0.0.1:{port}/readyz"), "the bot to be ready", 120)
 
     def kill(self) -> None:
         """kill -9: no handler runs, nothing is tidied up."""
