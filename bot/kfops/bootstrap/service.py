@@ -107,8 +107,10 @@ def serve(settings: Settings) -> None:
     """Run the bot until it is told to stop."""
     import uvicorn
 
+    from kfops.logs import plain
     from kfops.webhook.pace import steady
 
+    plain()
     with _alone(settings):
         bot = build(settings)
         if settings.ledger_url.startswith("sqlite"):
