@@ -42,7 +42,7 @@ class Watched(SqlLedger):
         return operation
 
 
-def run(seconds: float = 20, opened: int = 10_000, followed: int = 100, warm_up_s: float = 3) -> list[Figure]:
+def run(seconds: float = 20, opened: int = 10_000, followed: int = 50, warm_up_s: float = 3) -> list[Figure]:
     title(f"{opened:,} open operations for {seconds:g} s: {followed} runs looked at every second,")
     note("half of the others behind another of their pull request, half held for an hour")
     with tempfile.TemporaryDirectory(prefix="kfops-bench-") as name:
