@@ -11,7 +11,7 @@ SCHEMA := config_schema/kfops.schema.json
 
 help:
 	@echo "make setup    install everything into $(VENV)"
-	@echo "make demo     the whole story on this machine (ONCE=1 plays it and ends; REPORT=file writes it down)"
+	@echo "make demo     the whole story on this machine (ONCE=1 plays it and ends; REPORT=file writes it down; PORT, BOT_PORT choose)"
 	@echo "make test     all tests (ARGS='tests/unit -k gate' for some of them)"
 	@echo "make check    format, lint, types, import layers"
 	@echo "make chaos    deaths, pushes, bad weather and lost rights at every moment of every workflow (hours)"
@@ -35,7 +35,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	touch $@
 
 demo: setup
-	$(BIN)/kfops demo $(if $(ONCE),--once) $(if $(REPORT),--report "$(REPORT)")
+	$(BIN)/kfops demo $(if $(ONCE),--once) $(if $(REPORT),--report "$(REPORT)") $(if $(PORT),--port $(PORT)) $(if $(BOT_PORT),--bot-port $(BOT_PORT))
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)

@@ -92,10 +92,11 @@ def _playground(port: int, data_dir: Path, repos: list[Path]) -> None:
     run(port, data_dir, repos, clock=SystemClock().now)
 
 
-def _demo(once: bool, report: Path | None) -> int:
+def _demo(once: bool, report: Path | None, port: int, bot_port: int) -> int:
     from kfops.demo.scene import play
+    from kfops.demo.world import Ports
 
-    return play(once=once, report=report)
+    return play(once=once, report=report, ports=Ports(port, bot_port))
 
 
 def _registration() -> Registration:

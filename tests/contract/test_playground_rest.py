@@ -639,3 +639,16 @@ def test_ones_own_repositories(world: World) -> None:
     for login, reached in {"bob": True, "helper": True, "stranger": False}.items():
         found = world.as_(login)("GET", "/user/repos", 200, query={"per_page": 100})
         assert ("ada/shared-privately" in [one["full_name"] for one in found]) is reached
+
+
+@pytest.mark.parametrize("called", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_a_body_is_json_whatever_the_client_calls_it(called: str, world: World) -> None:
+    token = world.users["ada"].token
+    name = f"posted-{len(called)}"
+    made = httpx.post(
+        f"{world.playground.base_url}/api/v3/user/repos",
+        content=f'{{"name": "{name}"}}',
+        headers={"Authorization": f"token {token}", "Content-Type": called},
+        trust_env=False,
+    )
+    assert (made.status_code, made.json().get("full_name")) == (201, f"ada/{name}")

@@ -28,13 +28,13 @@ class Services:
     """For `kfops`. Each reads the operator's settings for itself, and may raise Refused.
 
     `playground` takes a port, a data folder and folders to bring in; `demo` whether to end by itself, and where its
-    report goes, and returns the exit code; `registration` makes an app on the forge;
+    report goes, the forge's port and the bot's, and returns the exit code; `registration` makes an app on the forge;
     `examine` looks at all that the settings name.
     """
 
     serve: Callable[[], None]
     ledger: Callable[[], Ledger]
     playground: Callable[[int, Path, list[Path]], None]
-    demo: Callable[[bool, Path | None], int]
+    demo: Callable[[bool, Path | None, int, int], int]
     registration: Callable[[], Registration]
     examine: Callable[[], Iterable[Finding]]

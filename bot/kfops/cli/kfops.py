@@ -58,10 +58,12 @@ def _serving(made: typer.Typer, services: Services) -> None:
         report: Annotated[
             Path | None, typer.Option(metavar="FILE", help="Write down, as JSON, what happened.")
         ] = None,
+        port: Annotated[int, typer.Option(help="Of the forge; 0 takes a free one.", min=0, max=65535)] = 0,
+        bot_port: Annotated[int, typer.Option(help="Of the bot; 0 takes a free one.", min=0, max=65535)] = 0,
     ) -> None:
         """Play the whole story on this machine. It has a forge, a model repository, the bot and a canary."""
         with told(as_json=False):
-            raise SystemExit(services.demo(once, report))
+            raise SystemExit(services.demo(once, report, port, bot_port))
 
 
 def _doctor(made: typer.Typer, services: Services) -> None:

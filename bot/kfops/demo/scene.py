@@ -17,7 +17,7 @@ from kfops.demo.ending import how_to_go_on, summary
 from kfops.demo.story import SceneError, Story, wait_for
 from kfops.demo.traffic import Load, LoadReport
 from kfops.demo.variants import BETTER, BROKEN, FIRST, STRICT, Variant
-from kfops.demo.world import OWNER, READER, REPOSITORY, REVIEWER, World, world
+from kfops.demo.world import OWNER, READER, REPOSITORY, REVIEWER, Ports, World, world
 
 PRODUCTION_LABEL = "Deployed-to-production"
 RATE_PER_S = 60.0
@@ -179,6 +179,7 @@ def play(
     report: Path | None = None,
     template: Path | None = None,
     data_dir: Path | None = None,
+    ports: Ports = Ports(),  # noqa: B008 - frozen
     say: Callable[[str], object] = print,
     until: threading.Event | None = None,
 ) -> int:
@@ -189,7 +190,7 @@ def play(
     story = Story(say)
     with _ended_by_signals(until or threading.Event()) as stop:
         try:
-            with world(data_dir) as made:
+            with world(data_dir, ports) as made:
                 story.tell(f"forge: {made.forge_url}, bot: {made.bot_url}")
                 _play(made, story, template or _template(), report)
                 if not once:

@@ -21,6 +21,7 @@ import httpx
 
 import kfops
 from kfops.demo.ask import Person
+from kfops.demo.guard import guarded
 from kfops.demo.story import SceneError, wait_for
 from kfops.playground.playground import Playground
 from kfops.playground.server import running
@@ -33,6 +34,14 @@ REPOSITORY = f"{OWNER}/churn"
 _READY_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 15.0
 _TAIL = 40
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Of 127.0.0.1; 0 takes a free one."""
+
+    forge: int = 0
+    bot: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,25 +65,27 @@ class World:
 
 
 @contextmanager
-def world(data_dir: Path | None) -> Iterator[World]:
+def world(data_dir: Path | None, ports: Ports = Ports()) -> Iterator[World]:
     """A folder of its own that goes away afterwards, unless `data_dir` names one, which stays.
 
-    SceneError when the bot does not come up, with the end of its log.
+    SceneError for a port that is taken, and when the bot does not come up, with the end of its log.
     """
     with _folder(data_dir) as folder:
         playground = Playground(folder / "playground", clock=lambda: datetime.fromtimestamp(time(), UTC))
-        port = _free_port()
+        port = _free(ports.bot, "the bot")
+        forge_port = _free(ports.forge, "the forge")
         for login in (OWNER, REVIEWER, READER):
             playground.add_user(login)
         settings = _register(playground, folder / "bot", port)
-        with running(playground, host=HOST) as url:
+        with running(playground, forge_port, HOST) as url:
             _repository(playground)
             api = f"{url}/api/v3"
             people = {
                 login: Person(login, playground.user(login).token, api) for login in (OWNER, REVIEWER, READER)
             }
             log = folder / "bot.log"
-            with _bot(settings | {"KFOPS_FORGE_URL": api}, log, port) as bot_url:
+            temporary = folder if data_dir is None else None
+            with _bot(settings | {"KFOPS_FORGE_URL": api}, log, port, temporary) as bot_url:
                 yield World(url, api, bot_url, log, folder, people)
             for person in people.values():
                 person.close()
@@ -120,17 +131,18 @@ def _repository(playground: Playground) -> None:
 
 
 @contextmanager
-def _bot(settings: dict[str, str], log: Path, port: int) -> Iterator[str]:
-    """`kfops serve`, until the block ends; then what outlives it is ended too."""
+def _bot(settings: dict[str, str], log: Path, port: int, temporary: Path | None) -> Iterator[str]:
+    """`kfops serve`, until the block or this process ends; then what outlives it is ended too."""
     own = {key: value for key, value in os.environ.items() if not key.startswith("KFOPS_")}
     source = str(
         Path(kfops.__file__).resolve().parents[1]
     )  # the bot that runs is the one that is imported here
     path = os.pathsep.join(part for part in (source, own.get("PYTHONPATH", "")) if part)
+    environment = own | settings | {"PYTHONPATH": path}
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "kfops", "serve"],
-            env=own | settings | {"PYTHONPATH": path},
+            env=environment,
             cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -138,17 +150,19 @@ def _bot(settings: dict[str, str], log: Path, port: int) -> Iterator[str]:
             start_new_session=True,  # Ctrl+C is for the demo, which then ends the bot in order
         )
     url = f"http://{HOST}:{port}"
+    data_dir = Path(settings["KFOPS_DATA_DIR"])
     try:
-        wait_for(
-            lambda: _is_ready(process, url, log),
-            f"the bot on {url}",
-            _READY_WITHIN_S,
-            last=lambda: f"Its log:\n{tail(log)}",
-        )
-        yield url
+        with guarded(process.pid, data_dir, temporary, environment):
+            wait_for(
+                lambda: _is_ready(process, url, log),
+                f"the bot on {url}",
+                _READY_WITHIN_S,
+                last=lambda: f"Its log:\n{tail(log)}",
+            )
+            yield url
     finally:
         _end(process)
-        _shut_down(Path(settings["KFOPS_DATA_DIR"]))
+        _shut_down(data_dir)
 
 
 def _is_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> bool | None:
@@ -189,7 +203,15 @@ def _folder(data_dir: Path | None) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _free_port() -> int:
+def _free(port: int, whose: str) -> int:
+    """The port, or a free one for 0. SceneError where it is taken."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise SceneError(
+                f"port {port} of {HOST}, meant for {whose}, cannot be had ({error.strerror});"
+                " give another one, or 0 for any that is free"
+            ) from error
         return int(probe.getsockname()[1])

@@ -49,6 +49,7 @@ def create_app(playground: Playground) -> FastAPI:
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_middleware(_JsonWhateverItIsCalled)
     app.add_middleware(_RateLimited, forge=playground)
     app.add_middleware(_ById, forge=playground)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)
@@ -104,6 +105,19 @@ class _ById:
                 **scope,
                 "path": f"{match[1]}/repos/{self._forge.state.full_name(found)}{match[3] or ''}",
             }
+        await self._app(scope, receive, send)
+
+
+class _JsonWhateverItIsCalled:
+    """The body of a REST call is JSON, as on GitHub, also when `curl -d` calls it a form."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _REST.match(scope["path"]):
+            others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+            scope = {**scope, "headers": [*others, (b"content-type", b"application/json")]}
         await self._app(scope, receive, send)
 
 
