@@ -148,7 +148,9 @@ def test_a_trail_that_was_altered_is_grave(place):
     book.accept([Arrival("d", "ping", "x", now, 7, "ada/churn", "main")])
     book.append(7, 1, now, "ada", "deploy", {"reason": "because"})
     with book.database.write() as connection:
-        connection.exec_driver_sql("DROP TRIGGER IF EXISTS audit_no_update")  # as somebody with the file could
+        connection.exec_driver_sql(
+            "DROP TRIGGER IF EXISTS audit_no_update"
+        )  # as somebody with the file could
         connection.exec_driver_sql("UPDATE audit SET actor = 'mallory'")
     book.close()
 
