@@ -109,7 +109,7 @@ def _models(settings: Settings) -> Problems:
     _ = settings
     import importlib.util
 
-    if importlib.util.find_spec("mlflow.server") is None:
+    if importlib.util.find_spec("mlflow") is None:
         yield "the tracking server is not installed", "pip install 'kfops[local]'", True
 
 
