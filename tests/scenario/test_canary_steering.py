@@ -156,6 +156,18 @@ def test_a_push_in_any_phase_takes_the_canary_back(here, phase):
     assert not here.pull(number).is_merged
 
 
+def test_r8_a_pull_request_that_is_closed_takes_its_canary_back_at_the_next_share(here):
+    number, comment = canary(here)
+    until(here, comment, Phase.HOLD)
+    here.close(number)
+    began = here.clock.now()
+    here.settle()
+
+    assert_restored(here)
+    assert here.clock.now() - began < timedelta(minutes=10)  # not its patience, which is an hour
+    assert "is closed" in here.reply(number)
+
+
 def test_two_rollouts_of_one_environment_never_overlap(tmp_path):
     with world(tmp_path, canary=CLIMB.replace("[5, 50]", "[50]").replace("1m", "1s")) as here:
         deployed(here)

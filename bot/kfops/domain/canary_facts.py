@@ -164,9 +164,13 @@ class Standstill:
 
 @dataclass(frozen=True)
 class Gates:
-    """`broken` None: everything that let the deployment begin still holds. Else what does not."""
+    """`broken` None: everything that let the deployment begin still holds. Else what does not.
+
+    `is_withdrawn`: nobody wants it any more (the pull request was closed), so that waiting mends nothing.
+    """
 
     broken: str | None = None
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from kfops.workflow.placing import place_of, source_of
 from kfops.workflow.shadow import replayed
 
 BEFORE = timedelta(minutes=10)
+WITHDRAWN = frozenset({ReasonCode.CLOSED, ReasonCode.COMMENT_CHANGED})  # waiting mends neither
 _UNDER_WAY = frozenset({CheckState.PENDING.value, CheckState.MISSING.value})
 
 
@@ -154,7 +155,7 @@ def _gates(context: Context, facts: DeployFacts) -> Gates | Unknown:
     except Unavailable as error:
         return Unknown(str(error))
     if isinstance(decision, Reject):
-        return _unknown(decision) or Gates(decision.sentence)
+        return _unknown(decision) or Gates(decision.sentence, is_withdrawn=decision.code in WITHDRAWN)
     return Gates()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from kfops.domain.canary_facts import Failure, FailureKind, Observation
+from kfops.domain.canary_facts import Failure, FailureKind, Gates, Observation
 from kfops.domain.pull_request import Merged
 from kfops.domain.rollout import Event, Phase, Reason, Rollout, RolloutPlan
 from kfops.rules.rollout.back import abort, restore
@@ -78,6 +78,9 @@ def advance(rollout: Rollout, observation: Observation, now: datetime) -> Rollou
         if observation.superseded_by is not None and phase in CAN_GO_BACK:
             pushed = observation.superseded_by[:7]
             return take_back(rollout, now, Reason.SUPERSEDED, f"A push ({pushed}) superseded this rollout.")
+        gates = observation.gates
+        if isinstance(gates, Gates) and gates.is_withdrawn and phase in CAN_GO_BACK:
+            return take_back(rollout, now, Reason.GATE, f"{gates.broken}")
         broken = observation.readiness
         if isinstance(broken, Failure) and phase in CAN_GO_BACK and _is_final(broken, phase):
             told = failure_sentence(broken)
