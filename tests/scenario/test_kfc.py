@@ -191,16 +191,29 @@ def test_a_run_that_fails_says_where_and_why(repository):
     assert "unlucky rows" in done.stderr
 
 
+def _at_a_terminal() -> None:
+    """A job that was started in the background ignores Ctrl+C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_cancels_the_run(repository):
     running = subprocess.Popen(
-        [*KFC, "build-run", "--set", "pause=300"], cwd=repository, env=ENVIRONMENT, stderr=subprocess.PIPE
+        [*KFC, "build-run", "--set", "pause=300"],
+        cwd=repository,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        preexec_fn=_at_a_terminal,
     )
     state = repository / ".kfops" / "pipelines"
     until = time.monotonic() + 120
-    while not list(state.glob("kfc-*/supervisor*")) and time.monotonic() < until:
-        time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    try:
+        while not list(state.glob("kfc-*/supervisor*")) and time.monotonic() < until:
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.communicate()
 
     assert running.returncode == 130, said
     assert b"was cancelled" in said

@@ -60,7 +60,7 @@ def running(folder: Path) -> Iterator[Seaweed]:
         "-ip.bind=127.0.0.1",
     ]
     words += [f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3"]
-    words += [f"-s3.port={s3}", "-s3.port.iceberg=0", f"-s3.config={folder / 's3.json'}"]
+    words += [f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 's3.json'}"]
     words += ["-master.volumeSizeLimitMB=64", "-volume.max=16", "-master.telemetry=false"]
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder)
