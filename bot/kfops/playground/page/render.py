@@ -47,6 +47,14 @@ def ink(color: str) -> str:
     return "dark" if 0.299 * red + 0.587 * green + 0.114 * blue > 150 else "light"  # noqa: PLR2004
 
 
+def _here(seen: Visit) -> str:
+    """Where to come back to when somebody else speaks: with its query, which a sign-in page cannot do without."""
+    if seen.request.method != "GET":
+        return "/"
+    url = seen.request.url
+    return f"{url.path}?{url.query}" if url.query else url.path
+
+
 def html(seen: Visit, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
     state = seen.forge.state
     mermaid = mermaid_script() is not None
@@ -62,7 +70,7 @@ def html(seen: Visit, template: str, status: int = 200, **facts: Any) -> HTMLRes
             full_name=state.full_name,
             base_url=seen.forge.base_url,
             revision=state.revision,
-            path=seen.request.url.path if seen.request.method == "GET" else "/",
+            path=_here(seen),
             mermaid=mermaid,
             **facts,
         )
