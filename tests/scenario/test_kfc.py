@@ -202,7 +202,7 @@ def test_ctrl_c_cancels_the_run(repository):
         cwd=repository,
         env=ENVIRONMENT,
         stderr=subprocess.PIPE,
-        preexec_fn=_at_a_terminal,
+        preexec_fn=_at_a_terminal,  # noqa: PLW1509 - it sets one signal and takes no lock
     )
     state = repository / ".kfops" / "pipelines"
     until = time.monotonic() + 120
