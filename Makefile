@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-JOBS ?= 2
+JOBS ?= 4
 SCHEMA := config_schema/kfops.schema.json
 
 .PHONY: help setup demo test check chaos format bench schema rules fuzz clean
