@@ -255,6 +255,21 @@ def test_labels_merge_state_and_changes_are_there(chromium: Browser, talk: Talk,
     assert world.playground.repository(talk.name).pulls[talk.number].merged_at is not None
 
 
+def test_a_telephone_breaks_no_number_and_keeps_what_is_in_a_box_inside(
+    chromium: Browser, talk: Talk
+) -> None:
+    with opened(chromium, viewport={"width": 390, "height": 844}) as window:
+        page = window.page
+        page.goto(talk.url)
+        lines = "cell => { const all = document.createRange(); all.selectNodeContents(cell); return all.getClientRects().length; }"
+        assert page.get_by_role("cell", name="0.8531").evaluate(lines) == 1
+
+        for box, inside in [(".merging", "button"), ("nav.tabs", "a"), ("header", "select")]:
+            edge = "one => one.getBoundingClientRect().right"
+            last = max(one.evaluate(edge) for one in page.locator(f"{box} {inside}").all())
+            assert last <= page.locator(box).first.evaluate(edge), box
+
+
 def test_a_telephone_shows_the_pages_without_scrolling_sideways(chromium: Browser, talk: Talk) -> None:
     with opened(chromium, viewport={"width": 390, "height": 844}, color_scheme="dark") as window:
         for path in ["", "/files", "/commits"]:
