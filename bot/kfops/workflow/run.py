@@ -26,7 +26,7 @@ from kfops.ports.pipelines import CompileOrder, RunOrder
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import data, environment, evidence, images, reaching
+from kfops.workflow import data, environment, evidence, images, offered, reaching
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import (
     CONFIG,
@@ -96,7 +96,9 @@ def _gate(context: Context, facts: RunFacts) -> Step:
 
 def _source(context: Context, facts: RunFacts) -> Step:
     checkout(context)
-    return Next("environment", facts)
+    work = _work(context)
+    why = work if isinstance(work, Refusal) else offered.refused(context, work, dict(_command(context).set))
+    return Next("environment", facts) if why is None else _refused(facts, why)
 
 
 def _environment(context: Context, facts: RunFacts) -> Step:
