@@ -13,7 +13,7 @@ from kfops.domain.operation import Outcome
 from kfops.domain.rollout import Phase, Reason
 from kfops.ports.serving import ArmName
 
-pytestmark = pytest.mark.xdist_group("live")
+pytestmark = pytest.mark.xdist_group("stage")
 
 PULLS = {
     "champion": {"kind": models.GOOD},
