@@ -201,7 +201,10 @@ class ServingContract:
         source = place.source(GOOD, "1")
         before = serve(place, source)
         place.serving.apply(place.key, Wish(stable=source))
-        assert place.serving.observe(place.key) == before
+        deadline = time.monotonic() + 10  # a cluster says at first that it has not looked yet
+        while (seen := place.serving.observe(place.key)) != before:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.1)
 
     def test_a_weight_is_a_percentage(self, place):
         with pytest.raises(Refused, match="0 to 100"):
