@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -142,6 +143,10 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, r
     assert time.monotonic() - began < 30
     left = [one for one in Path("/proc").iterdir() if one.name.isdecimal() and b"4711" in _command(one)]
     assert left == []
+    assert str(images.root) not in Path("/proc/mounts").read_text()
+
+    listed = images.root / "storage" / "overlay-containers" / "containers.json"
+    assert json.loads(listed.read_text()) == []
 
 
 def _command(process: Path) -> bytes:

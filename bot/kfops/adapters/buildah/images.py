@@ -83,7 +83,7 @@ class BuildahImages:
         self.root.mkdir(parents=True, exist_ok=True)
         places = ["--root", str(self.root.absolute() / "storage"), "--runroot", str(folder / "run")]
         process = subprocess.Popen(
-            [program, *places, *words],
+            [*_alone(), program, *places, *words],
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(folder), "LC_ALL": "C.UTF-8"},
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -117,10 +117,16 @@ class BuildahImages:
         return [*words, f"--authfile={file}"]
 
 
+def _alone() -> list[str]:
+    """What gives buildah a mount namespace of its own: however it ends, no mount of its layers stays behind."""
+    program = shutil.which("unshare")
+    return [program, "--mount", "--propagation", "private", "--"] if program else []
+
+
 def _build(order: ImageOrder, name: str) -> list[str]:
     context = order.source_dir / order.context
     return [
-        *("bud", "--isolation", "chroot", "--format", "oci", "--layers"),
+        *("bud", "--isolation", "chroot", "--format", "oci", "--layers", "--force-rm"),
         *("--label", f"org.opencontainers.image.revision={order.tag}"),
         *("--timestamp", "0"),  # the same files make the same digest
         *("--file", str(context / order.dockerfile), "--tag", name, str(context)),
