@@ -10,16 +10,17 @@ from typing import Any
 
 from kfops.domain.canary_facts import CheckFault, CheckResult, Unknown
 from kfops.domain.environment import EnvironmentKey
-from kfops.domain.facts import DeployFacts
+from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.golden import Answers, GoldenPayload
 from kfops.domain.model_version import Artifact
 from kfops.domain.rollout import Rollout
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.serving import Answer, ArmName
 from kfops.rules.pairs import difference
+from kfops.workflow import commit
 from kfops.workflow.asking import read, text_of
 from kfops.workflow.context import Context
-from kfops.workflow.heldout import work
+from kfops.workflow.offered import LARGEST_SAMPLE
 
 _LARGEST_PAYLOAD = 1 << 20
 _RECORDED_LIMIT_S = 10.0
@@ -28,9 +29,11 @@ NO_SAMPLE = "kfops.yaml names no samples.request: only readiness was checked"
 
 def sample(context: Context) -> bytes | None:
     """The sample request of the pinned commit; None where the repository names none."""
-    meant = work(context)
-    asked = context.source_dir / meant.sample_request if meant and meant.sample_request else None
-    return asked.read_bytes() if asked and asked.is_file() and not asked.is_symlink() else None
+    meant = commit.work(context)
+    if isinstance(meant, Refusal) or meant.sample_request is None:
+        return None
+    file = commit.file_of(context.source_dir, meant.sample_request)
+    return file.read_bytes() if file and file.stat().st_size <= LARGEST_SAMPLE else None
 
 
 def ask_candidate(

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from kfops.config.errors import ConfigError
-from kfops.config.load import work_of
-from kfops.config.meaning import Work
 from kfops.domain.evidence import ScoringFailure
-from kfops.domain.facts import DeployFacts
+from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.golden import Questions
 from kfops.domain.model_version import Artifact, ModelVersion
 from kfops.ports.scoring import Heldout
+from kfops.workflow import commit
 from kfops.workflow.context import Context
-from kfops.workflow.gathering import CONFIG, checkout
 
 MOST = 50_000  # as many as the run's own comparison takes
 
 
-def work(context: Context) -> Work | None:
-    """What the pinned commit says of its data and samples."""
-    checkout(context)
-    file = context.source_dir / CONFIG
-    try:
-        return work_of(file.read_bytes()) if file.is_file() and not file.is_symlink() else None
-    except ConfigError:
-        return None
-
-
 def heldout(context: Context, facts: DeployFacts, champion: ModelVersion | None = None) -> Heldout | str:
     """The table, and what is predicted; or why there is none. Raises what the registry raises."""
-    meant = work(context)
-    if meant is None or meant.data is None:
+    meant = commit.work(context)
+    if isinstance(meant, Refusal) or meant.data is None:
         return "kfops.yaml does not say what is predicted"
     models = context.ports.models
     scratch = context.options.data_dir / "scratch" / str(context.operation.id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from kfops.config.meaning import Work
 from kfops.domain.facts import Refusal
 from kfops.rules.reasons import ReasonCode
+from kfops.workflow import commit
 from kfops.workflow.context import Context
 
 LARGEST_SAMPLE = 1 << 20
@@ -27,7 +28,7 @@ def _sample(source: Path, work: Work) -> Refusal | None:
     if work.sample_request is None:
         return None
     name = work.sample_request
-    file = _file(source, name)
+    file = commit.file_of(source, name)
     if file is None:
         return _wrong(
             f"`samples.request` names `{name}`, which is no file of this commit.",
@@ -56,7 +57,9 @@ def _target(source: Path, work: Work, chosen: str | None) -> Refusal | None:
     if work.data is None:
         return None
     location = chosen or work.pipeline.parameters.get(work.data.parameter)
-    file = _file(source, location) if isinstance(location, str) and location.endswith(".csv") else None
+    file = (
+        commit.file_of(source, location) if isinstance(location, str) and location.endswith(".csv") else None
+    )
     if file is None:
         return None
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
@@ -65,12 +68,6 @@ def _target(source: Path, work: Work, chosen: str | None) -> Refusal | None:
         return None
     named = ", ".join(columns[:_MOST_NAMED]) or "no columns"
     return _wrong(f"`{location}` has no column `{work.data.target}` (data.target).", named, work.data.target)
-
-
-def _file(source: Path, name: str) -> Path | None:
-    """A regular file of the checkout, reached without a link (R11)."""
-    place = source.resolve() / name
-    return place if place.is_file() and place.resolve() == place else None
 
 
 def _wrong(sentence: str, found: str, expected: str) -> Refusal:

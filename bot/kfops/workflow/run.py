@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 from kfops.command.catalog import keys_needed
-from kfops.command.model import Build, BuildRun, Run
-from kfops.command.serialise import from_json
-from kfops.config.errors import ConfigError
-from kfops.config.load import rules_edited, work_of
 from kfops.config.meaning import Work
-from kfops.config.overrides import Parameters, parameters
-from kfops.config.policy import run_timeout
-from kfops.domain.facts import ParameterFact, Refusal, RunFacts, dump
-from kfops.domain.operation import RUNS, Kind, Outcome
-from kfops.domain.package import CompileFailure, Package
+from kfops.domain.facts import Refusal, RunFacts, dump
+from kfops.domain.operation import Kind, Outcome
+from kfops.domain.package import CompileFailure
 from kfops.domain.record import RunRecord
-from kfops.domain.run import ENDED, FailureKind, RunState
-from kfops.ports.pipelines import CompileOrder, RunOrder
+from kfops.domain.run import RunState
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import data, environment, evidence, images, offered, reaching
+from kfops.workflow import commit, data, environment, evidence, images, offered, packaging, training
 from kfops.workflow.context import Context, End, Next, Step
-from kfops.workflow.gathering import (
-    CONFIG,
-    RulesRead,
-    asker,
-    checkout,
-    live,
-    needed,
-    refusal,
-    rules,
-    rules_when_asked,
-)
-
-TICK = timedelta(seconds=1)
-ATTEMPTS = 2
+from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules, rules_when_asked
 
 
 def decide(context: Context, facts: RunFacts) -> Step:
     if context.operation.cancel_by and context.operation.phase not in {"follow", "canceling"}:
-        begun = _begun(context, facts) if context.operation.phase == "submit" else None
+        begun = training.begun(context, facts) if context.operation.phase == "submit" else None
         if begun is None:
             return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
-        context.ports.pipelines.cancel(begun)
-        return Next("canceling", replace(facts, run_id=begun), TICK / 2)
+        return training.canceling(context, replace(facts, run_id=begun))
     return PHASES[context.operation.phase](context, facts)
 
 
@@ -62,26 +37,13 @@ def not_carried_out(read: RulesRead) -> Refusal | None:
     return Refusal(ReasonCode.RULES_INVALID.value, why, read.rules.registered_by, "bot", "Leave it out.")
 
 
-def _begun(context: Context, facts: RunFacts) -> str | None:
-    """The run that was submitted before a crash, and not written down as being followed."""
-    record = context.operation.effects.get(f"run:{facts.attempt}")
-    if record is None:
-        return None
-    return record.identity or context.ports.pipelines.find(_name(context, facts))
-
-
-def _name(context: Context, facts: RunFacts) -> str:
-    return f"op-{context.operation.id}-{facts.attempt}"
-
-
 def _gate(context: Context, facts: RunFacts) -> Step:
     read = rules(context)
     if isinstance(read, Refusal):
         return _refused(facts, read)
     if (unserved := not_carried_out(read)) is not None:
         return _refused(facts, unserved)
-    command = _command(context)
-    need = needed(read.rules, keys_needed(command))
+    need = needed(read.rules, keys_needed(packaging.asked(context)))
     state = live(context, read)
 
     decision = gate.run(state, asker(context, need), need, f"/{context.operation.kind.value}")
@@ -94,151 +56,61 @@ def _gate(context: Context, facts: RunFacts) -> Step:
     )
 
 
-def _source(context: Context, facts: RunFacts) -> Step:
-    checkout(context)
-    work = _work(context)
-    why = work if isinstance(work, Refusal) else offered.refused(context, work, dict(_command(context).set))
+WithWork = Callable[[Context, RunFacts, Work], Step]
+WithRules = Callable[[Context, RunFacts, Work, RulesRead], Step]
+
+
+def _source(context: Context, facts: RunFacts, work: Work) -> Step:
+    why = offered.refused(context, work, dict(packaging.asked(context).set))
     return Next("environment", facts) if why is None else _refused(facts, why)
 
 
-def _environment(context: Context, facts: RunFacts) -> Step:
-    work = _work(context)
-    if isinstance(work, Refusal):
-        return _refused(facts, work)
+def _environment(context: Context, facts: RunFacts, work: Work) -> Step:
     return environment.prepared(context, facts, work, "images")
 
 
-def _images(context: Context, facts: RunFacts) -> Step:
-    work, read = _work(context), rules_when_asked(context)
-    if isinstance(work, Refusal):
-        return _refused(facts, work)
-    if isinstance(read, Refusal):
-        return _refused(facts, read)
+def _images(context: Context, facts: RunFacts, work: Work, read: RulesRead) -> Step:
     return images.built(context, facts, read, work, "compile")
 
 
-def _install(context: Context, facts: RunFacts) -> Step:
-    work = _work(context)
-    if isinstance(work, Refusal):
-        return _refused(facts, work)
-    return environment.prepared(context, facts, work, "data")
-
-
-def _data(context: Context, facts: RunFacts) -> Step:
-    work = _work(context)
-    if isinstance(work, Refusal):
-        return _refused(facts, work)
-    return data.fetched(context, facts, work, "submit")
-
-
-def _compile(context: Context, facts: RunFacts) -> Step:
-    read = rules_when_asked(context)
-    if isinstance(read, Refusal):
-        return _refused(facts, read)
-    work = _work(context)
-    if isinstance(work, Refusal):
-        return _refused(facts, work)
-    edited = rules_edited(_config(context), read.content)
-    facts = replace(
-        facts, rules_edited=edited, config_digest=hashlib.sha256(_config(context) or b"").hexdigest()
-    )
-
-    made = _package(context, facts, work)
+def _compile(context: Context, facts: RunFacts, work: Work, read: RulesRead) -> Step:
+    facts = packaging.config_facts(context, facts, read)
+    made = packaging.packaged(context, facts, read, work)
     if isinstance(made, Refusal):
         return _refused(facts, made)
     if isinstance(made, CompileFailure):
         facts = replace(facts, compile_failure=made, ended_at=context.now)
         return End(Outcome.FAILED, ReasonCode.COMPILE_FAILED, facts)
-    overridable = read.rules.overridable
-    values = parameters(made.inputs, work.pipeline.parameters, _command(context).set, overridable=overridable)
-    if not isinstance(values, Parameters):
-        problem = values[0]
-        return _refused(
-            facts,
-            Refusal(
-                problem.reason_code.value,
-                f"{problem.source} {problem.name}: {problem.message}.",
-                problem.found,
-                problem.expected,
-                problem.hint,
-            ),
-        )
-    if (out_of_reach := reaching.refused(context, read, work, made, values)) is not None:
-        return _refused(facts, out_of_reach)
-    facts = replace(
-        facts,
-        package_digest=made.digest,
-        package_path=str(made.path),
-        steps=tuple(step.name for step in made.steps),
-        values=values.values,
-        parameters=_shown(made, values, evidence.champion_parameters(context, facts.model)),
-    )
+    facts, package = made
     if context.operation.kind is Kind.BUILD:
         _record(context, facts, "BUILT")
         return End(Outcome.SUCCEEDED, ReasonCode.DONE, replace(facts, ended_at=context.now))
-    wanted = tuple(dict.fromkeys(one for step in made.steps for one in step.packages))
+    wanted = tuple(dict.fromkeys(one for step in package.steps for one in step.packages))
     return Next("install", replace(facts, packages=wanted)) if wanted else Next("data", facts)
 
 
-def _submit(context: Context, facts: RunFacts) -> Step:
-    if _runs_under_way(context) >= context.options.max_runs:
-        return Next("submit", facts, TICK)
-    work = _work(context)
-    if isinstance(work, Refusal):
-        return _refused(facts, work)
-    package = context.ports.pipelines.compile(_order(context, facts, work, Path(facts.package_path)))
-    if isinstance(package, CompileFailure):
-        return End(Outcome.FAILED, ReasonCode.COMPILE_FAILED, replace(facts, compile_failure=package))
+def _install(context: Context, facts: RunFacts, work: Work) -> Step:
+    return environment.prepared(context, facts, work, "data")
 
-    name = _name(context, facts)
-    order = RunOrder(
-        name=name,
-        package=package,
-        source_dir=context.source_dir,
-        parameters=dict(facts.values or {}) | {one.parameter: one.path for one in facts.data_files},
-        data=tuple(Path(one.path) for one in facts.data_files),
-        timeout_s=run_timeout(context.options.policy, work.pipeline.timeout).total_seconds(),
-        cache=work.pipeline.cache,
-        packages=environment.packages(context, facts),
-        labels={
-            "repository": str(context.operation.subject.repository_id),
-            "model": facts.model,
-            "pull-request": str(context.operation.subject.pull_request),
-            "commit": context.operation.short_sha,
-        },
-    )
-    pipelines = context.ports.pipelines
-    run_id = context.effect(
-        f"run:{facts.attempt}", lambda: pipelines.submit(order), lambda: pipelines.find(name)
-    )
-    return Next("follow", replace(facts, run_id=run_id), TICK)
+
+def _data(context: Context, facts: RunFacts, work: Work) -> Step:
+    return data.fetched(context, facts, work, "submit")
 
 
 def _follow(context: Context, facts: RunFacts) -> Step:
-    if context.operation.cancel_by:
-        context.ports.pipelines.cancel(facts.run_id)
-        return Next("canceling", facts, TICK / 2)
-    status = context.ports.pipelines.status(facts.run_id)
-    facts = replace(facts, status=status)
-    if status.state not in ENDED:
-        return Next("follow", facts, TICK)
-    if status.is_lost and facts.attempt < ATTEMPTS:
-        note = f"Attempt {facts.attempt} ended without a result; this is attempt {facts.attempt + 1}."
-        return Next("submit", replace(facts, attempt=facts.attempt + 1, notes=(*facts.notes, note)))
-    if status.state is RunState.CANCELED:
-        return End(Outcome.CANCELED, ReasonCode.CANCELED, replace(facts, ended_at=context.now))
-    if status.state is not RunState.SUCCEEDED:
-        _record(context, facts, "FAILED")
-        return End(Outcome.FAILED, _why(facts), replace(facts, ended_at=context.now))
-    return Next("record", facts)
-
-
-def _canceling(context: Context, facts: RunFacts) -> Step:
-    status = context.ports.pipelines.status(facts.run_id)
-    facts = replace(facts, status=status)
-    if status.state not in ENDED:
-        return Next("canceling", facts, TICK / 2)
-    return End(Outcome.CANCELED, ReasonCode.CANCELED, replace(facts, ended_at=context.now))
+    step = training.followed(context, facts)
+    if not isinstance(step, RunFacts):
+        return step
+    facts = step
+    assert facts.status is not None  # noqa: S101 - it has ended
+    match facts.status.state:
+        case RunState.SUCCEEDED:
+            return Next("record", facts)
+        case RunState.CANCELED:
+            return End(Outcome.CANCELED, ReasonCode.CANCELED, replace(facts, ended_at=context.now))
+        case _:
+            _record(context, facts, "FAILED")
+            return End(Outcome.FAILED, training.why(facts), replace(facts, ended_at=context.now))
 
 
 def _record_model(context: Context, facts: RunFacts) -> Step:
@@ -248,13 +120,7 @@ def _record_model(context: Context, facts: RunFacts) -> Step:
     return step
 
 
-def _compare(context: Context, facts: RunFacts) -> Step:
-    read = rules_when_asked(context)
-    if isinstance(read, Refusal):
-        return _refused(facts, read)
-    work = _work(context)
-    if isinstance(work, Refusal):
-        return _refused(facts, work)
+def _compare(context: Context, facts: RunFacts, work: Work, read: RulesRead) -> Step:
     done = replace(evidence.compared(context, facts, read.rules, work), ended_at=context.now)
     _record(context, done, "SUCCEEDED")
     if done.scoring_failure is not None:
@@ -262,123 +128,44 @@ def _compare(context: Context, facts: RunFacts) -> Step:
     return End(Outcome.SUCCEEDED, ReasonCode.DONE, done)
 
 
+def _with_work(phase: WithWork) -> Callable[[Context, RunFacts], Step]:
+    """The phase, or a refusal that says what is wrong with the commit's kfops.yaml."""
+
+    def with_work(context: Context, facts: RunFacts) -> Step:
+        work = commit.work(context)
+        return _refused(facts, work) if isinstance(work, Refusal) else phase(context, facts, work)
+
+    return with_work
+
+
+def _with_rules(phase: WithRules) -> Callable[[Context, RunFacts], Step]:
+    """The phase under the rules with which the run was asked for; or a refusal that says what is wrong with them."""
+
+    def with_rules(context: Context, facts: RunFacts, work: Work) -> Step:
+        read = rules_when_asked(context)
+        return _refused(facts, read) if isinstance(read, Refusal) else phase(context, facts, work, read)
+
+    return _with_work(with_rules)
+
+
 PHASES: dict[str, Callable[[Context, RunFacts], Step]] = {
     "gate": _gate,
-    "source": _source,
-    "environment": _environment,
-    "images": _images,
-    "compile": _compile,
-    "install": _install,
-    "data": _data,
-    "submit": _submit,
+    "source": _with_work(_source),
+    "environment": _with_work(_environment),
+    "images": _with_rules(_images),
+    "compile": _with_rules(_compile),
+    "install": _with_work(_install),
+    "data": _with_work(_data),
+    "submit": _with_work(training.submitted),
     "follow": _follow,
-    "canceling": _canceling,
+    "canceling": training.canceled,
     "record": _record_model,
-    "compare": _compare,
+    "compare": _with_rules(_compare),
 }
-
-
-def _command(context: Context) -> Build | Run | BuildRun:
-    command = from_json(context.operation.subject.command)
-    if not isinstance(command, Build | Run | BuildRun):
-        raise TypeError(f"operation {context.operation.id} holds {command}, not a run")
-    return command
 
 
 def _refused(facts: RunFacts, why: Refusal) -> End:
     return End(Outcome.REFUSED, ReasonCode(why.code), replace(facts, refusal=why))
-
-
-def _config(context: Context) -> bytes | None:
-    path = context.source_dir / CONFIG
-    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
-
-
-def _work(context: Context) -> Work | Refusal:
-    content = _config(context)
-    if content is None:
-        return Refusal(
-            ReasonCode.CONFIG_MISSING.value,
-            f"There is no `{CONFIG}` at this commit.",
-            "no file",
-            f"`{CONFIG}` at the root of the repository",
-            "`kfc init .` makes one.",
-        )
-    try:
-        return work_of(content)
-    except ConfigError as error:
-        return Refusal(
-            ReasonCode.CONFIG_INVALID.value, f"`{CONFIG}` at this commit has errors.", detail=str(error)
-        )
-
-
-def _package(context: Context, facts: RunFacts, work: Work) -> Package | CompileFailure | Refusal:
-    """Compile; or, for `/run`, take the last package that was built for this commit."""
-    command, subject = _command(context), context.operation.subject
-    if not isinstance(command, Run):
-        return context.ports.pipelines.compile(_order(context, facts, work, None))
-    built = context.ports.ledger.runs(
-        subject.repository_id, pull_request=subject.pull_request, commit_sha=subject.head_sha
-    )
-    fitting = [run for run in built if not command.package or run.package_digest.startswith(command.package)]
-    if not fitting:
-        return Refusal(
-            ReasonCode.NO_PACKAGE.value,
-            "No package was built for this commit.",
-            "nothing",
-            "a package",
-            "`/build`",
-        )
-    path = Path(str(fitting[0].evidence["package_path"]))
-    return context.ports.pipelines.compile(_order(context, facts, work, path))
-
-
-def _order(context: Context, facts: RunFacts, work: Work, package: Path | None) -> CompileOrder:
-    out = context.options.data_dir / "packages" / str(context.operation.id)
-    out.mkdir(parents=True, exist_ok=True)
-    if package is not None:
-        return CompileOrder(package.parent, package.name, out / "again", installs_later=True)
-    return CompileOrder(
-        context.source_dir,
-        work.pipeline.source,
-        out,
-        work.pipeline.function,
-        packages=environment.packages(context, facts),
-        installs_later=True,
-        images={one.name: one.reference for one in facts.images},
-    )
-
-
-def _shown(package: Package, values: Parameters, champion: Mapping[str, str]) -> tuple[ParameterFact, ...]:
-    def text(value: Any) -> str:
-        return "" if value is None else str(value)
-
-    return tuple(
-        ParameterFact(
-            one.name,
-            text(values.values.get(one.name, one.default)),
-            text(one.default),
-            champion.get(one.name),
-            one.name in values.overridden,
-        )
-        for one in package.inputs
-    )
-
-
-def _runs_under_way(context: Context) -> int:
-    others = context.ports.ledger.open_operations(context.operation.subject.repository_id, kinds=RUNS)
-    return sum(one.phase in {"follow", "canceling"} and one.id != context.operation.id for one in others)
-
-
-def _why(facts: RunFacts) -> ReasonCode:
-    failure = facts.status.failure if facts.status else None
-    match failure.kind if failure else None:
-        case FailureKind.TIMEOUT:
-            return ReasonCode.TIMED_OUT
-        case FailureKind.LOST:
-            return ReasonCode.RUN_LOST
-        case FailureKind.STEP | FailureKind.OUT_OF_SPACE | FailureKind.BACKEND | None:
-            return ReasonCode.RUN_FAILED
 
 
 def _record(context: Context, facts: RunFacts, state: str) -> None:

@@ -1,0 +1,111 @@
+"""A package's run on the pipelines engine: submitted once, followed, cancelled, tried again when it was lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from kfops.config.meaning import Work
+from kfops.config.policy import run_timeout
+from kfops.domain.facts import RunFacts
+from kfops.domain.operation import RUNS, Outcome
+from kfops.domain.package import CompileFailure
+from kfops.domain.run import ENDED, FailureKind
+from kfops.ports.pipelines import RunOrder
+from kfops.rules.reasons import ReasonCode
+from kfops.workflow import environment, packaging
+from kfops.workflow.context import Context, End, Next, Step
+
+TICK = timedelta(seconds=1)
+ATTEMPTS = 2
+
+
+def submitted(context: Context, facts: RunFacts, work: Work) -> Step:
+    """The run under its name: one that was submitted before a crash is found, not doubled."""
+    if _under_way(context) >= context.options.max_runs:
+        return Next("submit", facts, TICK)
+    package = packaging.again(context, facts, work)
+    if isinstance(package, CompileFailure):
+        return End(Outcome.FAILED, ReasonCode.COMPILE_FAILED, replace(facts, compile_failure=package))
+
+    name = _name(context, facts)
+    order = RunOrder(
+        name=name,
+        package=package,
+        source_dir=context.source_dir,
+        parameters=dict(facts.values or {}) | {one.parameter: one.path for one in facts.data_files},
+        data=tuple(Path(one.path) for one in facts.data_files),
+        timeout_s=run_timeout(context.options.policy, work.pipeline.timeout).total_seconds(),
+        cache=work.pipeline.cache,
+        packages=environment.packages(context, facts),
+        labels={
+            "repository": str(context.operation.subject.repository_id),
+            "model": facts.model,
+            "pull-request": str(context.operation.subject.pull_request),
+            "commit": context.operation.short_sha,
+        },
+    )
+    pipelines = context.ports.pipelines
+    run_id = context.effect(
+        f"run:{facts.attempt}", lambda: pipelines.submit(order), lambda: pipelines.find(name)
+    )
+    return Next("follow", replace(facts, run_id=run_id), TICK)
+
+
+def begun(context: Context, facts: RunFacts) -> str | None:
+    """The run that was submitted before a crash, and not written down as being followed."""
+    record = context.operation.effects.get(f"run:{facts.attempt}")
+    if record is None:
+        return None
+    return record.identity or context.ports.pipelines.find(_name(context, facts))
+
+
+def followed(context: Context, facts: RunFacts) -> Step | RunFacts:
+    """What to do while it moves or was lost; the facts once it has ended."""
+    if context.operation.cancel_by:
+        return canceling(context, facts)
+    facts = replace(facts, status=context.ports.pipelines.status(facts.run_id))
+    assert facts.status is not None  # noqa: S101 - it was just asked
+    if facts.status.state not in ENDED:
+        return Next("follow", facts, TICK)
+    if facts.status.is_lost and facts.attempt < ATTEMPTS:
+        note = f"Attempt {facts.attempt} ended without a result; this is attempt {facts.attempt + 1}."
+        return Next("submit", replace(facts, attempt=facts.attempt + 1, notes=(*facts.notes, note)))
+    return facts
+
+
+def canceling(context: Context, facts: RunFacts) -> Step:
+    """Tell the engine; what it says then is the next phase's to see."""
+    context.ports.pipelines.cancel(facts.run_id)
+    return Next("canceling", facts, TICK / 2)
+
+
+def canceled(context: Context, facts: RunFacts) -> Step:
+    """Over only when the run has ended: whoever comes next finds the machine free."""
+    status = context.ports.pipelines.status(facts.run_id)
+    facts = replace(facts, status=status)
+    if status.state not in ENDED:
+        return Next("canceling", facts, TICK / 2)
+    return End(Outcome.CANCELED, ReasonCode.CANCELED, replace(facts, ended_at=context.now))
+
+
+def why(facts: RunFacts) -> ReasonCode:
+    """Of a run that failed."""
+    failure = facts.status.failure if facts.status else None
+    match failure.kind if failure else None:
+        case FailureKind.TIMEOUT:
+            return ReasonCode.TIMED_OUT
+        case FailureKind.LOST:
+            return ReasonCode.RUN_LOST
+        case FailureKind.STEP | FailureKind.OUT_OF_SPACE | FailureKind.BACKEND | None:
+            return ReasonCode.RUN_FAILED
+
+
+def _name(context: Context, facts: RunFacts) -> str:
+    return f"op-{context.operation.id}-{facts.attempt}"
+
+
+def _under_way(context: Context) -> int:
+    others = context.ports.ledger.open_operations(context.operation.subject.repository_id, kinds=RUNS)
+    return sum(one.phase in {"follow", "canceling"} and one.id != context.operation.id for one in others)
