@@ -68,6 +68,21 @@ def test_a_better_model_takes_over_from_the_one_that_serves(here):
     assert (here.pull(first).labels, here.pull(second).labels) == ([], ["Deployed-to-production"])
 
 
+def test_data_unlike_those_of_production_s_model_are_told(here):
+    def table(tenure):
+        numbers = {"name": "tenure", "type": "int64", "missing": 0, "unique": 72, "mean": tenure, "std": 20.0}
+        return {"rows": 7043, "columns": [numbers]}
+
+    first = deployed(here, model(roc_auc=0.82, profile=table(32.0)))
+    assert "Data drift" not in here.replies(first)[0]
+    alike, unlike = (here.pull_request("cleo", model(roc_auc=0.85, profile=table(t))) for t in (32.5, 48.0))
+    for number in (alike, unlike):
+        here.comment(number, "/build_run", by="cleo")
+        here.settle()
+    assert "Data drift" not in here.reply(alike)
+    assert "| `tenure` | mean | `32` | `48` | 0.8 |" in here.reply(unlike)
+
+
 def test_a_model_that_fails_its_users_is_taken_back(here):
     deployed(here, model(roc_auc=0.82))
     bad = here.pull_request("ana", model(answers="fails_for_some", roc_auc=0.86))

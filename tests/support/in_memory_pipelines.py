@@ -147,6 +147,7 @@ class InMemoryPipelines:
             model_digest=digest_of_directory(model),
             metrics=metrics,
             heldout=heldout,
+            profile=_profile(folder, run.model),
             digests={"data": hashlib.sha256(b"data").hexdigest()},
         )
 
@@ -177,6 +178,15 @@ class InMemoryPipelines:
             return _over(steps, RunState.FAILED, why, run)
         ended = run.began + timedelta(seconds=sum(seconds for _, seconds in run.steps)) if is_over else None
         return RunStatus(state, steps, started_at=run.began, ended_at=ended)
+
+
+def _profile(folder: Path, model: Mapping[str, Any]) -> Path | None:
+    """`profile` of what the pipeline's text says of its model: the table's, as the template hands it over."""
+    if "profile" not in model:
+        return None
+    file = folder / "profile.json"
+    file.write_text(json.dumps(model["profile"]))
+    return file
 
 
 def _progress(run: _Run, elapsed: float) -> tuple[tuple[Step, ...], str]:

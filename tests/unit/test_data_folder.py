@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from kfops.adapters.local.data import DataFolder
-from kfops.ports.data import Column
+from kfops.domain.profile import Column
 from kfops.ports.errors import Refused
 
 ROWS = pd.DataFrame(

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from kfops.domain.evidence import Comparison, ScoringFailure
 from kfops.domain.package import CompileFailure
 from kfops.domain.predictor import PredictorSpec
+from kfops.domain.profile import DataDrift
 from kfops.domain.rollout import Rollout
 from kfops.domain.run import RunStatus
 
@@ -84,6 +85,7 @@ class RunFacts:
     run_id: str = ""
     status: RunStatus | None = None
     data_digest: str = ""
+    drift: DataDrift | None = None  # None: one of the two tables has no profile
     config_digest: str = ""
     packages: tuple[str, ...] = ()  # what steps install by themselves
     environment: str = ""  # the key of what was made from the requirements; empty: nothing was

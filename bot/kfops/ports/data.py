@@ -6,29 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column's profile. The numbers are None for a column without numbers; `std` is the sample's (n − 1).
-
-    `top` has the most frequent values of a column without numbers, most frequent first, with their counts.
-    """
-
-    name: str
-    type: str
-    missing: int
-    unique: int
-    min: float | None = None
-    mean: float | None = None
-    max: float | None = None
-    std: float | None = None
-    top: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Profile:
-    rows: int
-    columns: tuple[Column, ...]
+from kfops.domain.profile import Profile
 
 
 @dataclass(frozen=True)

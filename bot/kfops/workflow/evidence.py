@@ -12,7 +12,9 @@ from kfops.domain.evidence import Comparison, ScoringFailure
 from kfops.domain.facts import GateFact, RunFacts
 from kfops.domain.model_version import Alias, Artifact, ModelVersion
 from kfops.domain.operation import Outcome
+from kfops.domain.profile import DataDrift, Profile, read_profile
 from kfops.ports.models import RunRecord as TrackedRun
+from kfops.rules.drift import drift
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context, End, Next, Step
 
@@ -89,7 +91,12 @@ def compared(context: Context, facts: RunFacts, rules: Rules, work: Work) -> Run
     )
     champion = context.ports.models.by_alias(rules.model, Alias.CHAMPION)
     result = score(context, facts, work, champion, attempts)
-    facts = replace(facts, commit_attempts=attempts, champion_version=champion.version if champion else "")
+    facts = replace(
+        facts,
+        commit_attempts=attempts,
+        champion_version=champion.version if champion else "",
+        drift=_drift(context, facts, champion) if champion else None,
+    )
     if isinstance(result, ScoringFailure):
         return replace(facts, scoring_failure=result)
     if result is None:
@@ -131,6 +138,18 @@ def score(
         if champion
         else None,
     )
+
+
+def _drift(context: Context, facts: RunFacts, champion: ModelVersion) -> DataDrift | None:
+    scratch = context.options.data_dir / "scratch" / str(context.operation.id)
+    now = _profile(context, facts.model, facts.model_version, scratch / "challenger")
+    then = _profile(context, champion.model, champion.version, scratch / "champion")
+    return drift(now, then) if now and then else None
+
+
+def _profile(context: Context, model: str, version: str, scratch: Path) -> Profile | None:
+    file = context.ports.models.fetch(model, version, Artifact.PROFILE, scratch)
+    return read_profile(file.read_bytes()) if file else None
 
 
 def model_of(context: Context, version: ModelVersion) -> Path | None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from kfops.adapters.local import table
 from kfops.adapters.local.digest import digest_of_file
-from kfops.ports.data import Column, DataSet, Profile
+from kfops.domain.profile import Column, Profile
+from kfops.ports.data import DataSet
 from kfops.ports.errors import Refused
 
 _CARD = "dataset.json"

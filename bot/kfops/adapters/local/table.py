@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kfops.ports.data import Column, Profile
+from kfops.domain.profile import Column, Profile
 from kfops.ports.errors import Refused
 
 _FORMATS = (".csv", ".parquet", ".xlsx")

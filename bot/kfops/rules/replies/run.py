@@ -40,6 +40,7 @@ def sections(view: View, facts: RunFacts) -> list[Section]:
         Section(parts.metrics(facts)),
         Section(parts.gates(facts)),
         Section(parts.warnings(facts)),
+        parts.drift(facts),
         Section(parts.steps(facts)),
         parts.parameters(facts),
         parts.curve(facts),

@@ -155,6 +155,27 @@ def warnings(facts: RunFacts) -> str:
     return alert("WARNING", *(f"- {one}" for one in found)) if found else ""
 
 
+def drift(facts: RunFacts) -> Section:
+    """Where this run's data are unlike those of production's model; nothing when they are alike."""
+    found = facts.drift
+    if found is None or not found.columns:
+        return Section("")
+    rows = [
+        (
+            code_span(one.name),
+            cell(one.what),
+            code_span(one.then),
+            code_span(one.now),
+            number(one.effect, 2) if one.effect is not None else "",
+        )
+        for one in found.columns
+    ]
+    head = ("column", "", "production's data", "this run's", "effect")
+    body = table(head, rows, ("left", "left", "right", "right", "right"))
+    told = f"{number(found.rows)} rows, production's model had {number(found.champion_rows)}"
+    return Section(body, summary=f"Data drift: {told}", is_open=True)
+
+
 def steps(facts: RunFacts) -> str:
     seen = facts.status.steps if facts.status else ()
     rows = [
