@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Wit
 from pydantic_core import PydanticCustomError
 
 from kfops.command import duration, identifiers
+from kfops.config.cron import FIVE, CronSyntaxError, parse_cron
 from kfops.config.gate_expression import Gate, GateSyntaxError, parse_gate
 from kfops.domain.pull_request import Permission
 
@@ -193,31 +194,19 @@ GateExpression = Annotated[
     ),
 ]
 
-_CRON_FIELDS = (
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day of the month", 1, 31),
-    ("month", 1, 12),
-    ("day of the week", 0, 7),
-)
-_CRON_PART = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?")
-
 
 def _cron(value: Any) -> str:
-    parts = value.split() if isinstance(value, str) else []
-    if len(parts) != len(_CRON_FIELDS):
-        raise refuse("five fields of cron: minute, hour, day of the month, month, day of the week (UTC)")
-    for text, (name, low, high) in zip(parts, _CRON_FIELDS, strict=True):
-        for part in text.split(","):
-            match = _CRON_PART.fullmatch(part)
-            numbers = [int(number) for number in match.groups()[:2] if number] if match else []
-            if match is None or not all(low <= one <= high for one in numbers) or numbers != sorted(numbers):
-                raise refuse(
-                    f"numbers from {low} to {high} for the {name}, such as {low}, */5 or {low}-{high}"
-                )
-            if match[3] is not None and not int(match[3]):
-                raise refuse(f"a step of 1 or more in the {name}")
-    return " ".join(parts)
+    if not isinstance(value, str):
+        raise refuse(FIVE)
+    try:
+        return parse_cron(value)
+    except CronSyntaxError as wrong:
+        told = {
+            "expected": wrong.expected,
+            "hint": 'For example "0 3 * * 1": Mondays at 03:00.',
+            "at": wrong.at,
+        }
+        raise PydanticCustomError("kfops", "{expected}", told) from wrong
 
 
 Cron = Annotated[str, PlainValidator(_cron), WithJsonSchema({"type": "string", "examples": ["0 3 * * 1"]})]
