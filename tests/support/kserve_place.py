@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.api_server import ApiServer
-from tests.support.kserve_controller import Cluster, running
+from tests.support.kserve_controller import running
 from tests.support.kserve_data_plane import DataPlane
+from tests.support.kserve_ground import Cluster
 from tests.support.serving_contract import WallClock
 
 from kfops.adapters.kserve import names
