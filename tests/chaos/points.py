@@ -17,7 +17,7 @@ from kfops.workflow.context import Ports
 READS = {
     "forge": (
         "repository pull_request reviews is_up_to_date changed_files permission in_team comment comments_since"
-        " find_comment find_deployment labelled required_checks file checkout remember close calls client"
+        " find_comment find_issue branch_head find_deployment labelled required_checks file checkout remember close calls client"
     ),
     "ledger": (
         "operation open_operations signals head runs revisions fork_allowed held trail verify next_due cursor"
@@ -50,10 +50,14 @@ class Point:
 
 @dataclass
 class Watch:
-    """Notes the points that are passed; ends the process, or lets it `sleep`, once: after so many of them."""
+    """Notes the points that are passed; ends the process, or lets it `sleep`, once: after so many of them.
+
+    `dies_upon`: or after the first whose name begins so.
+    """
 
     passed: list[Point] = field(default_factory=list)
     dies_after: int | None = None
+    dies_upon: str = "nothing"
     pauses_after: int | None = None
     sleep: Callable[[], None] = lambda: None
     _seen: Counter[str] = field(default_factory=Counter)
@@ -63,6 +67,8 @@ class Watch:
         self._seen[effect] += 1
         self.passed.append(Point(effect, self._seen[effect]))
         result = do()
+        if effect.startswith(self.dies_upon):
+            self.dies_after, self.dies_upon = len(self.passed), "nothing"
         self._or_die(len(self.passed))
         return result
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from kfops.domain.operation import Outcome
 from tests.chaos import points
 from tests.chaos.crashes import clean, crash, each_named, each_pair
 from tests.chaos.ending import difference, ending
 from tests.chaos.playing import play
+from tests.chaos.points import Died, Watch
 from tests.chaos.stories import BY_NAME, STORIES
 
 pytestmark = pytest.mark.xdist_group("chaos crashes")
@@ -52,3 +55,30 @@ def test_what_is_listed_as_reading_exists(shelf):
         port = getattr(shelf.world.ports, name)
         if port is not None:
             assert [one for one in reads.split() if not hasattr(port, one)] == []
+
+
+@pytest.mark.parametrize(
+    ("dies_upon", "is_stopped"),
+    [
+        ("ledger.effect_about stop:", False),
+        ("ledger.request_cancel", True),
+        ("ledger.effect_done stop:", True),
+    ],
+)
+def test_a_cancel_that_dies_tells_the_truth_when_its_lease_has_run_out(shelf, dies_upon, is_stopped):
+    """By then the run has ended, stopped or not: there would be nothing to cancel any more."""
+    shelf.set_up("nothing_yet")
+    world = shelf.world
+    run = world.comment(2, "/build_run")
+    ends = world.clock.at + timedelta(seconds=40)  # the run takes fifty
+    next(None for _ in world.walk() if world.clock.at > ends)
+    cancel = world.comment(2, "/cancel", by="bo")
+    world.ports = Watch(dies_upon=dies_upon).over(world.ports)
+    with pytest.raises(Died):
+        world.turn()
+    world.restart()
+    world.settle()
+
+    assert world.operation(run).outcome is (Outcome.CANCELED if is_stopped else Outcome.SUCCEEDED)
+    assert world.operation(cancel).outcome is (Outcome.SUCCEEDED if is_stopped else Outcome.REFUSED)
+    assert ("Asked to stop" if is_stopped else "othing") in world.reply(2)

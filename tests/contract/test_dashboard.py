@@ -147,14 +147,13 @@ def _story(book: SqlLedger) -> None:
     assert operation is not None
     book.effect_about(operation, "comment", NOW)
     book.effect_done(operation, "comment", "4711", NOW)
+    serving = RevisionRecord(0, 7, "production", "churn", "4", "d" * 64, "b" * 40, 2, 1, "bob", NOW, True)
+    book.activate(operation, serving)
     facts = DeployFacts(
         "production", notes=(f"<script>alert(1)</script> hunter22 {TOKEN}",), reason="<img src=x onerror=y>"
     )
     ended = Saved("ended", dump(facts), NOW, outcome=Outcome.FAILED, reason_code="defect", ended_at=NOW)
     book.save(operation, ended)
-    book.activate(
-        RevisionRecord(0, 7, "production", "churn", "4", "d" * 64, "b" * 40, 2, 1, "bob", NOW, True)
-    )
     book.acquire(Lock("env:7:staging", "ann", "<b>by hand</b>", NOW, None, None))
     book.append(7, 3, NOW, "ann", "deploy", {"reason": f"password=hunter22 {TOKEN}"})
 

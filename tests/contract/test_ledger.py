@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +14,7 @@ from kfops.adapters.sql.ledger import SqlLedger
 from kfops.domain.canary_facts import SignalKind
 from kfops.domain.operation import Kind, Operation, Outcome, Signal, Subject
 from kfops.domain.pull_request import NOBODY, Actor, Head
-from kfops.domain.record import Lock
+from kfops.domain.record import Lock, RevisionRecord, RunRecord
 from kfops.ports.ledger import Arrival, Fenced, NewOperation, Saved
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -122,22 +124,74 @@ def test_what_a_killed_owner_held_is_claimed_at_once_and_the_owner_stays_out(led
         ledger.save(killed, end(killed))
 
 
+def writes_of(claimed: Operation) -> dict[str, Callable[[SqlLedger], object]]:
+    """Everything that an operation may write into the ledger, with the claim that it has."""
+    lock = Lock("env:7:production", "operation 1", "", NOW, None, claimed.id)
+    head = Head("b" * 40, "a" * 40, "main", 7, ANN, NOW)
+    run = RunRecord(claimed.id, 7, 1, "b" * 40, "SUCCEEDED", "d" * 64, "1", "e" * 64, {}, NOW)
+    revision = RevisionRecord(
+        0, 7, "production", "churn", "1", "e" * 64, "b" * 40, 1, claimed.id, "ann", NOW, True
+    )
+    pause = Signal(SignalKind.PAUSE, "ann", "", NOW)
+    return {
+        "save": lambda ledger: ledger.save(claimed, end(claimed)),
+        "effect_about": lambda ledger: ledger.effect_about(claimed, "comment", NOW),
+        "effect_done": lambda ledger: ledger.effect_done(claimed, "comment", "1", NOW),
+        "told": lambda ledger: ledger.told(claimed, "d", NOW),
+        "renew": lambda ledger: ledger.renew(claimed, NOW, LEASE),
+        "pin": lambda ledger: ledger.pin(claimed, head),
+        "add_run": lambda ledger: ledger.add_run(claimed, run),
+        "activate": lambda ledger: ledger.activate(claimed, revision),
+        "allow_fork": lambda ledger: ledger.allow_fork(claimed, "b" * 40, NOW),
+        "acquire": lambda ledger: ledger.acquire(lock, claimed),
+        "release": lambda ledger: ledger.release(lock.key, lock.holder, claimed),
+        "append": lambda ledger: ledger.append(7, 1, NOW, "ann", "deploy", {}, claimed),
+        "signal": lambda ledger: ledger.signal(claimed.id, pause, claimed),
+        "request_cancel": lambda ledger: ledger.request_cancel(claimed.id, "ann", NOW, claimed),
+    }
+
+
 def test_r14_a_worker_paused_past_its_lease_can_write_nothing_any_more(ledger):
+    """Nor after the one that took over has ended."""
     ledger.accept([arrival("a", command(1))])
     paused = claim(ledger)
-    later = NOW + LEASE + timedelta(seconds=1)
-    taken = claim(ledger, later)
-
+    held = Lock("env:7:production", "operation 1", "", NOW, None, paused.id)
+    ledger.acquire(held)
+    taken = claim(ledger, NOW + LEASE + timedelta(seconds=1))
     assert taken.fence == paused.fence + 1
-    for write in (
-        lambda: ledger.save(paused, end(paused)),
-        lambda: ledger.effect_about(paused, "comment", later),
-        lambda: ledger.effect_done(paused, "comment", "1", later),
-        lambda: ledger.renew(paused, later, LEASE),
-    ):
-        with pytest.raises(Fenced):
-            write()
+
+    def refused() -> list[str]:
+        found = []
+        for name, write in writes_of(paused).items():
+            with suppress(Fenced):
+                write(ledger)
+                found.append(name)
+        return found
+
+    assert refused() == []
+    assert ledger.operation(taken.id) == taken
     ledger.save(taken, end(taken))
+    assert refused() == []
+    assert (ledger.runs(7), ledger.revisions(7, "production"), ledger.trail(7)) == ((), (), ())
+    assert (ledger.signals(1), ledger.fork_allowed(7, 1, "b" * 40)) == ((), False)
+    assert ledger.held(held.key, NOW) == held
+
+
+def test_r14_whoever_has_the_last_claim_writes_all_of_it(ledger):
+    ledger.accept([arrival("a", command(1))])
+    mine = writes_of(claim(ledger))
+    last = mine.pop("save")
+    for write in mine.values():
+        write(ledger)
+    last(ledger)
+
+    found = ledger.operation(1)
+    assert (found.outcome, found.cancel_by, found.identity("comment")) == (Outcome.SUCCEEDED, "ann", "1")
+    assert found.subject.head_sha == "b" * 40
+    assert [one.model_version for one in ledger.runs(7)] == ["1"]
+    assert [one.is_active for one in ledger.revisions(7, "production")] == [True]
+    assert [one.action for one in ledger.trail(7)] == ["deploy"]
+    assert ledger.held("env:7:production", NOW) is None
 
 
 def test_an_effect_says_about_to_before_it_is_done(ledger):

@@ -363,9 +363,8 @@ def _deployment(book: SqlLedger) -> Operation:
     assert operation is not None
     book.effect_about(operation, "comment", NOW)
     book.effect_done(operation, "comment", "4711", NOW)
-    book.activate(
-        RevisionRecord(0, 7, "production", "churn", "4", "d" * 64, "b" * 40, 2, 1, "bob", NOW, True)
-    )
+    serving = RevisionRecord(0, 7, "production", "churn", "4", "d" * 64, "b" * 40, 2, 1, "bob", NOW, True)
+    book.activate(operation, serving)
     book.append(7, 3, NOW, "ada", "deploy", {"reason": "monthly"})
     return operation
 

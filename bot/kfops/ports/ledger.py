@@ -1,7 +1,8 @@
 """What must survive a restart. Only the ledger decides (R12).
 
 Split by who needs it: the inbox writes what arrived, the reconciler claims and saves, workflows keep records.
-Every write of an operation carries the fence of its claim; a writer whose lease was taken over gets `Fenced`.
+Every write of an operation carries its claim, which is the operation as it was claimed; a writer whose lease was taken
+over gets `Fenced`, and nothing is written. Where `claim` may be None, others write as well: operators and repairs.
 """
 
 from __future__ import annotations
@@ -118,9 +119,11 @@ class Steering(Protocol):
         self, repository_id: int, pull_request: int | None = None, kinds: frozenset[Kind] = frozenset()
     ) -> tuple[Operation, ...]: ...
 
-    def request_cancel(self, operation_id: int, by: str, now: datetime) -> None: ...
+    def request_cancel(
+        self, operation_id: int, by: str, now: datetime, claim: Operation | None = None
+    ) -> None: ...
 
-    def signal(self, operation_id: int, signal: Signal) -> None: ...
+    def signal(self, operation_id: int, signal: Signal, claim: Operation | None = None) -> None: ...
 
     def signals(self, operation_id: int) -> tuple[Signal, ...]: ...
 
@@ -134,7 +137,7 @@ class Steering(Protocol):
 class Records(Protocol):
     """Evidence, revisions, trust marks."""
 
-    def add_run(self, run: RunRecord) -> None: ...
+    def add_run(self, claim: Operation, run: RunRecord) -> None: ...
 
     def runs(
         self, repository_id: int, *, pull_request: int | None = None, commit_sha: str | None = None
@@ -142,7 +145,7 @@ class Records(Protocol):
         """Newest first."""
         ...
 
-    def activate(self, revision: RevisionRecord) -> None:
+    def activate(self, claim: Operation, revision: RevisionRecord) -> None:
         """Make it the active revision of its environment. Idempotent by (environment, digest, pull request, since)."""
         ...
 
@@ -150,19 +153,19 @@ class Records(Protocol):
         """Newest first."""
         ...
 
-    def allow_fork(
-        self, repository_id: int, pull_request: int, commit_sha: str, by: str, now: datetime
-    ) -> None: ...
+    def allow_fork(self, claim: Operation, commit_sha: str, now: datetime) -> None:
+        """On the pull request and in the name of whoever gave the claimed command (R9)."""
+        ...
 
     def fork_allowed(self, repository_id: int, pull_request: int, commit_sha: str) -> bool: ...
 
 
 class Locks(Protocol):
-    def acquire(self, lock: Lock) -> Lock:
+    def acquire(self, lock: Lock, claim: Operation | None = None) -> Lock:
         """Take it, or return who holds it. Taking again what one holds renews it (R14)."""
         ...
 
-    def release(self, key: str, holder: str) -> bool:
+    def release(self, key: str, holder: str, claim: Operation | None = None) -> bool:
         """Compare and delete."""
         ...
 
@@ -178,6 +181,7 @@ class Audit(Protocol):
         actor: str,
         action: str,
         detail: Mapping[str, Any],
+        claim: Operation | None = None,
     ) -> AuditEntry: ...
 
     def trail(self, repository_id: int, pull_request: int | None = None) -> tuple[AuditEntry, ...]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from kfops.command import catalog
 from kfops.command.model import (
@@ -29,7 +30,7 @@ from kfops.rules.reasons import ReasonCode
 from kfops.rules.replies import answers
 from kfops.rules.replies.view import without_secrets
 from kfops.workflow.context import Context, End, Step
-from kfops.workflow.deciding import cancelable, decision_on, held, rollouts
+from kfops.workflow.deciding import STOP, cancelable, decision_on, held, rollouts
 from kfops.workflow.gathering import RulesRead, asker, needed, refusal, rules
 from kfops.workflow.holding import key_of
 from kfops.workflow.judging import environment_name
@@ -153,12 +154,17 @@ def _line(operation: Operation) -> answers.OperationLine:
 
 def _cancel(context: Context, number: int | None) -> str:
     """Asking twice is asking once: the first name and time stay."""
-    subject, ledger = context.operation.subject, context.ports.ledger
     found = cancelable(context, number)
     for one in found.stoppable:
-        ledger.request_cancel(one.id, subject.author.login, context.now)
+        context.effect(f"{STOP}{one.id}", partial(_stop, context, one))
     lines = tuple(_line(one) for one in found.stoppable)
     return answers.cancel_body(*without_secrets((lines, found.too_late), context.options.secrets))
+
+
+def _stop(context: Context, target: Operation) -> str:
+    by = context.operation.subject.author.login
+    context.ports.ledger.request_cancel(target.id, by, context.now, context.operation)
+    return str(target.id)
 
 
 def _canary(context: Context, action: CanaryAction) -> str | Refusal:
@@ -181,7 +187,7 @@ def _signal(context: Context, target: Operation, kind: SignalKind) -> None:
     signal = Signal(kind, subject.author.login, "", context.operation.created_at)
 
     def send() -> str:
-        ledger.signal(target.id, signal)
+        ledger.signal(target.id, signal, context.operation)
         return str(target.id)
 
     def find() -> str | None:
@@ -200,7 +206,7 @@ def _lock(context: Context, command: Lock) -> str | Refusal:
         context.now + command.for_ if command.for_ else None,
         None,
     )
-    got = context.ports.ledger.acquire(wanted)
+    got = context.ports.ledger.acquire(wanted, context.operation)
     if got.holder != wanted.holder:
         return Refusal(ReasonCode.LOCKED.value, f"{got.holder} holds this environment.", got.reason)
     reason = without_secrets(got.reason, context.options.secrets)
@@ -211,13 +217,11 @@ def _unlock(context: Context, environment: str) -> str:
     subject = context.operation.subject
     lock = held(context, environment)
     if lock is not None:
-        context.ports.ledger.release(key_of(subject.repository_id, environment), lock.holder)
+        key = key_of(subject.repository_id, environment)
+        context.ports.ledger.release(key, lock.holder, context.operation)
     return answers.unlock_body(environment, without_secrets(lock, context.options.secrets))
 
 
 def _ok_to_test(context: Context, sha: str) -> str:
-    subject = context.operation.subject
-    context.ports.ledger.allow_fork(
-        subject.repository_id, subject.pull_request, sha, subject.author.login, context.now
-    )
+    context.ports.ledger.allow_fork(context.operation, sha, context.now)
     return answers.ok_to_test_body(sha)

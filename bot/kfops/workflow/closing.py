@@ -158,6 +158,7 @@ def _audit(context: Context, facts: Facts) -> str:
         operation.subject.author.login,
         operation.kind.value,
         detail,
+        operation,
     )
     return entry.name
 

@@ -36,6 +36,8 @@ from kfops.workflow.holding import key_of
 from kfops.workflow.judging import judged
 from kfops.workflow.rollback import judged as rollback_judged
 
+STOP = "stop:"  # before the number of an operation: the effect of asking it to stop
+
 
 def decision_on(context: Context, read: RulesRead, command: Command) -> Decision:
     """`context.operation` holds `command`."""
@@ -91,13 +93,17 @@ class Cancelable:
 
 
 def cancelable(context: Context, number: int | None) -> Cancelable:
-    """What is under way on this pull request; with a number, that operation of this repository."""
+    """What is under way on this pull request; with a number, that operation of this repository.
+
+    Also what this very command asked to stop before it was cut off, though that may have ended since.
+    """
     subject = context.operation.subject
     here = subject.pull_request if number is None else None
     under_way = context.ports.ledger.open_operations(subject.repository_id, here, STOPPABLE)
-    stoppable, too_late = [], []
+    stoppable, too_late = _asked_to_stop(context), []
+    asked = {one.id for one in stoppable}
     for one in under_way:
-        if number not in {None, one.id}:
+        if one.id in asked or number not in {None, one.id}:
             continue
         why = why_not(one.kind, one.phase, rollout_of(one), is_over=one.outcome is not None)
         if why:
@@ -105,6 +111,13 @@ def cancelable(context: Context, number: int | None) -> Cancelable:
         else:
             stoppable.append(one)
     return Cancelable(tuple(stoppable), tuple(too_late))
+
+
+def _asked_to_stop(context: Context) -> list[Operation]:
+    """Not what ended before the word came to it."""
+    numbers = [name.removeprefix(STOP) for name in context.operation.effects if name.startswith(STOP)]
+    found = (context.ports.ledger.operation(int(number)) for number in numbers)
+    return [one for one in found if one is not None and (one.cancel_by or one.ended_at is None)]
 
 
 def rollout_of(operation: Operation) -> Rollout | None:

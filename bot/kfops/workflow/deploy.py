@@ -133,6 +133,7 @@ def _promoted(context: Context, facts: DeployFacts) -> Step:
     """The record first: what serves is a fact, whatever the labels say."""
     subject = context.operation.subject
     context.ports.ledger.activate(
+        context.operation,
         RevisionRecord(
             id=0,
             repository_id=subject.repository_id,
@@ -146,7 +147,7 @@ def _promoted(context: Context, facts: DeployFacts) -> Step:
             by=subject.author.login,
             since=facts.began_at or context.now,
             is_active=True,
-        )
+        ),
     )
     return Next("aliases", facts)
 

@@ -30,9 +30,10 @@ def take(context: Context, environment: str) -> bool:
         context.now + LEASE,
         operation.id,
     )
-    return context.ports.ledger.acquire(mine).holder == mine.holder
+    return context.ports.ledger.acquire(mine, operation).holder == mine.holder
 
 
 def give_back(context: Context, environment: str) -> None:
     operation = context.operation
-    context.ports.ledger.release(key_of(operation.subject.repository_id, environment), holder(operation))
+    key = key_of(operation.subject.repository_id, environment)
+    context.ports.ledger.release(key, holder(operation), operation)

@@ -178,7 +178,8 @@ def _record(context: Context, facts: DeployFacts) -> Step:
     target = next(one for one in known if one.digest == facts.model_digest)
     if before and before.digest != facts.model_digest:
         facts = replace(facts, champion_version=before.version, champion_digest=before.digest)
-    ledger.activate(replace(target, id=0, since=facts.began_at or context.now, by=subject.author.login))
+    again = replace(target, id=0, since=facts.began_at or context.now, by=subject.author.login)
+    ledger.activate(context.operation, again)
     set_aliases(context, facts.environment, facts.model, facts.model_version, facts.champion_version)
     return End(Outcome.SUCCEEDED, ReasonCode.DONE, replace(facts, ended_at=context.now))
 
@@ -205,4 +206,4 @@ def _abort_rollouts(context: Context, command: Rollback) -> None:
     for other in ledger.open_operations(subject.repository_id, kinds=ROLLOUTS):
         if environment_name(other) == command.environment:
             signal = Signal(SignalKind.ABORT, subject.author.login, command.reason, context.now)
-            ledger.signal(other.id, signal)
+            ledger.signal(other.id, signal, context.operation)

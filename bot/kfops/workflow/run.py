@@ -171,6 +171,7 @@ def _refused(facts: RunFacts, why: Refusal) -> End:
 def _record(context: Context, facts: RunFacts, state: str) -> None:
     subject = context.operation.subject
     context.ports.ledger.add_run(
+        context.operation,
         RunRecord(
             operation_id=context.operation.id,
             repository_id=subject.repository_id,
@@ -182,5 +183,5 @@ def _record(context: Context, facts: RunFacts, state: str) -> None:
             model_digest=facts.model_digest or None,
             evidence=dump(facts),
             created_at=context.now,
-        )
+        ),
     )

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from kfops.adapters.sql import tables as t
 from kfops.adapters.sql.database import Database, Turn
+from kfops.adapters.sql.fence import fenced_if
+from kfops.domain.operation import Operation
 from kfops.domain.record import AuditEntry
 
 a = t.audit.c
@@ -30,10 +32,12 @@ class SqlAudit:
         actor: str,
         action: str,
         detail: Mapping[str, Any],
+        claim: Operation | None = None,
     ) -> AuditEntry:
         with self.database.write() as connection:
             # Two replicas appending at once would both see the same last entry.
             self.database.take_turns(connection, Turn.AUDIT, [repository_id])
+            fenced_if(connection, claim)
             last = connection.execute(
                 sa.select(a.sequence, a.digest)
                 .where(a.repository_id == repository_id)

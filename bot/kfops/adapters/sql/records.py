@@ -9,6 +9,8 @@ from sqlalchemy.engine import Connection
 
 from kfops.adapters.sql import tables as t
 from kfops.adapters.sql.database import Database, Turn
+from kfops.adapters.sql.fence import fenced, fenced_if
+from kfops.domain.operation import Operation
 from kfops.domain.record import Lock, RevisionRecord, RunRecord
 
 r, v, k = t.runs.c, t.revisions.c, t.locks.c
@@ -20,9 +22,10 @@ class SqlRecords:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def add_run(self, run: RunRecord) -> None:
+    def add_run(self, claim: Operation, run: RunRecord) -> None:
         values = vars(run) | {"evidence": dict(run.evidence)}
         with self.database.write() as connection:
+            fenced(connection, claim)
             if not self.database.insert_or_ignore(connection, t.runs, **values):
                 connection.execute(
                     sa.update(t.runs).where(r.operation_id == run.operation_id).values(**values)
@@ -40,11 +43,12 @@ class SqlRecords:
             rows = connection.execute(sa.select(t.runs).where(*where).order_by(r.operation_id.desc()))
             return tuple(RunRecord(**row._asdict()) for row in rows)
 
-    def activate(self, revision: RevisionRecord) -> None:
+    def activate(self, claim: Operation, revision: RevisionRecord) -> None:
         values: dict[str, Any] = vars(revision) | {"is_active": True}
         del values["id"]
         place = (v.repository_id == revision.repository_id) & (v.environment == revision.environment)
         with self.database.write() as connection:
+            fenced(connection, claim)
             connection.execute(sa.update(t.revisions).where(place).values(is_active=False))
             if not self.database.insert_or_ignore(connection, t.revisions, **values):
                 same = place & (v.digest == revision.digest) & (v.since == revision.since)
@@ -59,17 +63,17 @@ class SqlRecords:
             )
             return tuple(RevisionRecord(**row._asdict()) for row in rows)
 
-    def allow_fork(
-        self, repository_id: int, pull_request: int, commit_sha: str, by: str, now: datetime
-    ) -> None:
+    def allow_fork(self, claim: Operation, commit_sha: str, now: datetime) -> None:
+        subject = claim.subject
         with self.database.write() as connection:
+            fenced(connection, claim)
             self.database.insert_or_ignore(
                 connection,
                 t.fork_permits,
-                repository_id=repository_id,
-                pull_request=pull_request,
+                repository_id=subject.repository_id,
+                pull_request=subject.pull_request,
                 commit_sha=commit_sha,
-                by=by,
+                by=subject.author.login,
                 at=now,
             )
 
@@ -92,9 +96,10 @@ class SqlLocks:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def acquire(self, lock: Lock) -> Lock:
+    def acquire(self, lock: Lock, claim: Operation | None = None) -> Lock:
         with self.database.write() as connection:
             self._take_turns(connection, lock.key)
+            fenced_if(connection, claim)
             connection.execute(sa.delete(t.locks).where(k.key == lock.key, k.until < lock.since))
             self.database.insert_or_ignore(connection, t.locks, **vars(lock))
             connection.execute(
@@ -102,9 +107,10 @@ class SqlLocks:
             )
             return Lock(**connection.execute(sa.select(t.locks).where(k.key == lock.key)).one()._asdict())
 
-    def release(self, key: str, holder: str) -> bool:
+    def release(self, key: str, holder: str, claim: Operation | None = None) -> bool:
         with self.database.write() as connection:
             self._take_turns(connection, key)
+            fenced_if(connection, claim)
             return (
                 connection.execute(sa.delete(t.locks).where(k.key == key, k.holder == holder)).rowcount == 1
             )

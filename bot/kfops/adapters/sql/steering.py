@@ -3,9 +3,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from kfops.adapters.sql import tables as t
-from kfops.adapters.sql.database import Database
+from kfops.adapters.sql.database import Database, Turn
+from kfops.adapters.sql.fence import fenced, fenced_if
 from kfops.adapters.sql.inbox import head_of
 from kfops.adapters.sql.work import read_operations
 from kfops.domain.canary_facts import SignalKind
@@ -36,16 +38,20 @@ class SqlSteering:
         with self.database.read() as connection:
             return read_operations(connection, *where)
 
-    def request_cancel(self, operation_id: int, by: str, now: datetime) -> None:
+    def request_cancel(
+        self, operation_id: int, by: str, now: datetime, claim: Operation | None = None
+    ) -> None:
         with self.database.write() as connection:
+            self._steered_by(connection, claim)
             connection.execute(
                 sa.update(t.operations)
                 .where(o.id == operation_id, o.ended_at.is_(None), o.cancel_by.is_(None))
                 .values(cancel_by=by, due_at=now)
             )
 
-    def signal(self, operation_id: int, signal: Signal) -> None:
+    def signal(self, operation_id: int, signal: Signal, claim: Operation | None = None) -> None:
         with self.database.write() as connection:
+            self._steered_by(connection, claim)
             connection.execute(
                 sa.insert(t.signals).values(
                     operation_id=operation_id,
@@ -82,4 +88,11 @@ class SqlSteering:
         }
         command_id = sa.select(o.command_id).where(o.id == operation.id).scalar_subquery()
         with self.database.write() as connection:
+            fenced(connection, operation)
             connection.execute(sa.update(t.commands).where(t.commands.c.id == command_id).values(**pins))
+
+    def _steered_by(self, connection: Connection, claim: Operation | None) -> None:
+        """Two rows are locked here, and a poke locks many: without turns they could wait for each other."""
+        if claim is not None:
+            self.database.take_turns(connection, Turn.LINES, [claim.subject.repository_id])
+        fenced_if(connection, claim)

@@ -9,9 +9,10 @@ from sqlalchemy.engine import Connection
 
 from kfops.adapters.sql import tables as t
 from kfops.adapters.sql.database import Database, Turn
+from kfops.adapters.sql.fence import FENCED, THIS, fenced
 from kfops.domain.operation import EffectRecord, EffectState, Kind, Operation, Outcome, Subject
 from kfops.domain.pull_request import Actor
-from kfops.ports.ledger import Fenced, Saved
+from kfops.ports.ledger import Saved
 
 o = t.operations.c
 JOINED = sa.join(t.operations, t.commands, o.command_id == t.commands.c.id)
@@ -61,13 +62,13 @@ class SqlWork:
 
     def renew(self, operation: Operation, now: datetime, lease: timedelta) -> None:
         with self.database.write() as connection:
-            self._fenced(connection, operation, lease_until=now + lease)
+            fenced(connection, operation, lease_until=now + lease)
 
     def save(self, operation: Operation, saved: Saved) -> None:
         with self.database.write() as connection:
             if saved.ended_at is not None:
                 self.database.take_turns(connection, Turn.LINES, [operation.subject.repository_id])
-            self._fenced(
+            fenced(
                 connection,
                 operation,
                 SAVE,
@@ -88,7 +89,7 @@ class SqlWork:
 
     def effect_about(self, operation: Operation, name: str, now: datetime) -> bool:
         with self.database.write() as connection:
-            self._fenced(connection, operation)
+            fenced(connection, operation)
             return not self.database.insert_or_ignore(
                 connection,
                 t.effects,
@@ -101,7 +102,7 @@ class SqlWork:
 
     def effect_done(self, operation: Operation, name: str, identity: str, now: datetime) -> None:
         with self.database.write() as connection:
-            self._fenced(connection, operation)
+            fenced(connection, operation)
             connection.execute(
                 sa.update(t.effects)
                 .where(t.effects.c.operation_id == operation.id, t.effects.c.name == name)
@@ -110,7 +111,7 @@ class SqlWork:
 
     def told(self, operation: Operation, digest: str, now: datetime) -> None:
         with self.database.write() as connection:
-            self._fenced(connection, operation, told_digest=digest, told_at=now)
+            fenced(connection, operation, told_digest=digest, told_at=now)
 
     def next_due(self) -> datetime | None:
         with self.database.read() as connection:
@@ -133,15 +134,6 @@ class SqlWork:
         connection.execute(
             sa.update(t.operations).where(o.after == ended.id, t.IS_OPEN).values(waiting=sa.false())
         )
-
-    def _fenced(
-        self, connection: Connection, operation: Operation, how: sa.Update | None = None, **values: Any
-    ) -> None:
-        """Write only while the fence is ours. The fence itself is written, so that the row is locked."""
-        held = {"this": operation.id, "held": operation.fence, "fence": operation.fence}
-        written = connection.execute(FENCED if how is None else how, held | values)
-        if written.rowcount != 1:
-            raise Fenced(f"operation {operation.id} was taken over (fence {operation.fence})")
 
 
 CLAIMED = (o.id, o.fence, o.owner, o.takeovers)
@@ -179,13 +171,12 @@ def _not_after_a_poke() -> sa.ColumnElement[Any]:
 
 
 # Made once: an idle bot asks several times a second, and making a statement costs ten times as much as asking it.
-_NOW, _THIS = sa.bindparam("now", type_=t.Moment()), sa.bindparam("this", type_=sa.BigInteger())
+_NOW = sa.bindparam("now", type_=t.Moment())
 READY = _first(ready(_NOW), o.due_at)
 UNSETTLED = _first(sa.select(*CLAIMED).where(o.settle_at <= _NOW, _free(_NOW)), o.settle_at)
-FENCED = sa.update(t.operations).where(o.id == _THIS, o.fence == sa.bindparam("held"), o.owner.is_not(None))
 SAVE = FENCED.values(due_at=_not_after_a_poke())
-TAKE = sa.update(t.operations).where(o.id == _THIS)
-ONE = sa.select(*COLUMNS).select_from(JOINED).where(o.id == _THIS)
+TAKE = sa.update(t.operations).where(o.id == THIS)
+ONE = sa.select(*COLUMNS).select_from(JOINED).where(o.id == THIS)
 EFFECTS = sa.select(t.effects).where(t.effects.c.operation_id.in_(sa.bindparam("these", expanding=True)))
 
 
