@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import syntax_trees
+
 if TYPE_CHECKING:
     from tests.support.api_server import ApiServer
     from tests.support.kserve_data_plane import DataPlane
     from tests.support.postgres import PostgresServer
     from tests.support.prometheus_server import Scraping
+
+syntax_trees.mend()
 
 
 @pytest.fixture(scope="session")

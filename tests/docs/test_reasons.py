@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gc
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,17 +14,6 @@ from kfops.rules.reasons import MEANING, ReasonCode, reasons_table
 ROOT = Path(__file__).parents[2]
 
 
-def parsed(path: Path) -> ast.AST:
-    """CPython before 3.11.8 miscounts its depth when the garbage collector runs Python code meanwhile (gh-106905)."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        return ast.parse(path.read_text())
-    finally:
-        if was_on:
-            gc.enable()
-
-
 @lru_cache(maxsize=1)
 def expected_by_tests() -> frozenset[str]:
     """Codes that a test outside of this folder expects: as a value, as ReasonCode.NAME, or quoted in a reply."""
@@ -33,7 +21,7 @@ def expected_by_tests() -> frozenset[str]:
     for path in (ROOT / "tests").rglob("test_*.py"):
         if path.parent.name == "docs":
             continue
-        for node in ast.walk(parsed(path)):
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(node.value.strip("`"))
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -46,7 +34,7 @@ def named_in_code() -> frozenset[str]:
     found = set()
     for path in (ROOT / "bot" / "kfops").rglob("*.py"):
         if path.name != "reasons.py":
-            for node in ast.walk(parsed(path)):
+            for node in ast.walk(ast.parse(path.read_text())):
                 if (
                     isinstance(node, ast.Attribute)
                     and isinstance(node.value, ast.Name)
