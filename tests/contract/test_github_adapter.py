@@ -219,6 +219,34 @@ def test_labels(stage: Stage) -> None:
     assert forge.labelled(number_of, "Deployed-to-staging") == ()
 
 
+def test_the_head_of_a_branch(stage: Stage) -> None:
+    number_of, _, head = stage.pull("heads")
+    forge = stage.forge()
+    assert forge.branch_head(number_of, "topic") == head
+    with pytest.raises(Refused, match="404"):
+        forge.branch_head(number_of, "no/such")
+
+
+def test_an_issue_of_ones_own_is_found_by_its_label_and_marker(stage: Stage) -> None:
+    number_of, number, _ = stage.pull("own-issue")
+    forge, mark, label = stage.forge(), "<!-- kfops retraining=churn -->", "Kfops-retraining"
+    stage.world.as_("bob")(
+        "POST", f"{REPO}/issues", 201, owner="ada", repo="own-issue",
+        body={"title": "mine", "body": mark, "labels": [label]},
+    )  # fmt: skip
+    assert forge.find_issue(number_of, label, mark) is None  # somebody else's has it
+    made = forge.create_issue(number_of, title="Retraining", body=f"{mark}\nfirst", label=label)
+    assert made == number + 2
+    forge.create_issue(number_of, title="Retraining", body="<!-- kfops retraining=other -->", label=label)
+    assert stage.forge().find_issue(number_of, label, mark) == made
+    assert forge.edit_issue(number_of, made, f"{mark}\nsecond")
+    found = stage.world.playground.repository("ada/own-issue").issues
+    assert (found[made].body, found[made].labels) == (f"{mark}\nsecond", [label])
+    del found[made]
+    assert not forge.edit_issue(number_of, made, "third")
+    assert forge.find_issue(number_of, label, mark) is None
+
+
 def test_a_check_run_is_one_by_its_external_id(stage: Stage) -> None:
     number_of, _, head = stage.pull("checks")
     report = CheckReport("kfops", head, "Running", "", "op-1")

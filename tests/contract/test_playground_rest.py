@@ -367,6 +367,30 @@ def test_the_issue_side(world: World) -> None:
     world.call("PATCH", ISSUE, 422, body={"state": "ajar"}, **on)
 
 
+def test_issues_without_branches_share_the_numbers_and_the_lists(world: World) -> None:
+    _, number, _ = world.with_pull("plain")
+    at = {"owner": "ada", "repo": "plain"}
+    asked = {"title": "Retraining", "body": "first", "labels": ["bug"]}
+    made = world.as_installation()("POST", f"{REPO}/issues", 201, body=asked, **at)
+    assert (made["number"], made["user"]["login"]) == (number + 1, "kfops[bot]")
+    assert made["html_url"].endswith("/ada/plain/issues/2")
+    on = {"issue_number": made["number"], **at}
+    assert "pull_request" not in world.call("GET", ISSUE, 200, **on)
+    edited = world.as_("bob")("PATCH", ISSUE, 200, body={"body": "second", "state": "closed"}, **on)
+    assert (edited["body"], edited["state"], edited["closed_by"]["login"]) == ("second", "closed", "bob")
+    assert world.call("PATCH", ISSUE, 200, body={"state": "open", "title": "Named"}, **on)["title"] == "Named"
+    said = world.call("POST", f"{ISSUE}/comments", 201, body={"body": "hm"}, **on)
+    assert said["html_url"].endswith(f"/issues/2#issuecomment-{said['id']}")
+    assert [one["id"] for one in world.call("GET", f"{ISSUE}/comments", 200, **on)] == [said["id"]]
+    listed = world.call("GET", f"{REPO}/issues", 200, query={"state": "all"}, **at)
+    assert [one["number"] for one in listed] == [2, 1]
+    world.call("POST", f"{REPO}/issues", 422, body={"title": " "}, **at)
+    world.call("POST", f"{REPO}/issues", 422, body={}, **at)
+    world.as_("rita")("PATCH", ISSUE, 403, body={"body": "mine"}, **on)
+    assert world.as_("rita")("POST", f"{REPO}/issues", 201, body=asked, **at)["labels"] == []
+    world.as_installation(permissions={"issues": "read"})("POST", f"{REPO}/issues", 403, body=asked, **at)
+
+
 def test_reviews(world: World) -> None:
     _, number, head = world.with_pull("reviews")
     on = {"owner": "ada", "repo": "reviews", "pull_number": number}

@@ -23,6 +23,7 @@ BESIDE = {
     ("GET", "/repositories/{repository_id}"),
     ("GET", "/installation/repositories"),
     ("GET", "/repos/{owner}/{repo}/issues"),
+    ("POST", "/repos/{owner}/{repo}/issues"),
 }
 _HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "host", "keep-alive"}
 

@@ -21,6 +21,8 @@ from kfops.ports.errors import Unavailable
 from kfops.workflow.context import Options, Ports
 from kfops.workflow.pruning import EVERY as PRUNED_EVERY
 from kfops.workflow.recovery import EVERY, Recovery
+from kfops.workflow.scheduling import EVERY as SCHEDULED_EVERY
+from kfops.workflow.scheduling import Scheduling
 from kfops.workflow.settling import settle
 from kfops.workflow.workers import Repair, Workers
 
@@ -84,8 +86,10 @@ def build(settings: Settings) -> Bot:
     )
     owner, inbox = f"{socket.gethostname()}:{os.getpid()}", _Remembering(book, server)
     recovery = Recovery(server, book, inbox.accept, clock, lambda name: is_served(rules, name), owner)
+    scheduling = Scheduling(server, book, clock, rules, owner)
     repairs = (
         Repair("recovery", EVERY.total_seconds(), recovery.look),
+        Repair("scheduling", SCHEDULED_EVERY.total_seconds(), scheduling.look),
         Repair("settling", SETTLING_S, lambda: settle(ports, options, owner)),
         Repair("pruning", PRUNED_EVERY.total_seconds(), machine.pruning(settings, book, installs).prune),
     )

@@ -55,7 +55,7 @@ def make(kind: Kind, read: Read) -> model.Plannable:  # noqa: C901, PLR0912 - on
             return model.OkToTest(read.argument(0) or "")
         case Kind.HELP:
             return model.Help()
-        case Kind.PLAN | Kind.MISTAKE:
+        case Kind.PLAN | Kind.MISTAKE | Kind.RETRAIN:
             raise InvalidValue("COMMAND…", kind.value, "a command that does something")
         case _:
             assert_never(kind)

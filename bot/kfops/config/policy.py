@@ -48,6 +48,8 @@ class Grant(Section):
     """Whether its Dockerfiles are built: a Dockerfile's commands have little between them and the machine."""
     install: bool = False
     """Whether Python environments are made from its requirements."""
+    retrain: bool = True
+    """Whether its schedule is kept: `schedule.retrain`."""
     rules_branch: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """The branch that its rules are read from, where that is not the default branch."""
 
@@ -71,6 +73,8 @@ class Limits(Section):
     """The most operations that one repository may have under way."""
     first_step: Percent | None = None
     """The largest share of traffic that a canary may begin with."""
+    retrain_every: PositiveDuration | None = None
+    """The shortest time between two retrainings that a schedule asks for."""
     min_hold: Duration | None = None
     """The shortest that a step of a canary may last."""
     max_error_increase: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -43,7 +43,7 @@ def summary(here: Place, one: Operation) -> dict[str, Any]:
     return {
         "id": one.id,
         "command": one.kind.value,
-        "pull_request": subject.pull_request,
+        "pull_request": subject.pull_request or None,
         "commit": subject.head_sha,
         "asked_by": subject.author.login,
         "created_at": one.created_at.isoformat(),

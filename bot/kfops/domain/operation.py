@@ -32,8 +32,11 @@ class Kind(StrEnum):
     OK_TO_TEST = "ok_to_test"
     MISTAKE = "mistake"  # a command that could not be read: its reply says so
 
+    RETRAIN = "retrain"  # nobody's command: `schedule.retrain` is due
+
 
 RUNS = frozenset({Kind.BUILD, Kind.RUN, Kind.BUILD_RUN})
+TRAININGS = RUNS | {Kind.RETRAIN}
 ROLLOUTS = frozenset({Kind.STAGING_DEPLOY, Kind.DEPLOY})
 
 
@@ -50,6 +53,9 @@ class Outcome(StrEnum):
 @dataclass(frozen=True)
 class Subject:
     """Who asked for what, about which commit: pinned when the comment arrived, never looked up again.
+
+    Of what nobody commented (`Kind.RETRAIN`) the pull request is 0, and `comment_id` is the negative number of the
+    minute for which it was scheduled, so that each minute of a repository is there once.
 
     `is_late`: there was no `heads` row to pin from, so the commit is what the forge showed later (R7).
     """

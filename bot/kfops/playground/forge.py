@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kfops.playground.errors import not_found
 from kfops.playground.git.bare import Bare
-from kfops.playground.state import PullRequest, Repository, State, User
+from kfops.playground.state import Issue, PullRequest, Repository, State, User
 from kfops.playground.webhooks.delivery import Outbox
 
 API_PREFIX = "/api/v3"
@@ -67,6 +67,12 @@ class Forge:
 
     def pull(self, repository: Repository, number: int) -> PullRequest:
         found = repository.pulls.get(number)
+        if found is None:
+            raise not_found()
+        return found
+
+    def thread(self, repository: Repository, number: int) -> PullRequest | Issue:
+        found = repository.thread(number)
         if found is None:
             raise not_found()
         return found

@@ -92,6 +92,28 @@ class Review:
 
 
 @dataclass
+class Issue:
+    """One without branches."""
+
+    id: int
+    number: int
+    title: str
+    body: str | None
+    author_id: int
+    created_at: datetime
+    updated_at: datetime
+    app_id: int | None = None
+    closed_at: datetime | None = None
+    closed_by_id: int | None = None
+    labels: list[str] = field(default_factory=list)
+    comment_ids: list[int] = field(default_factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+
+@dataclass
 class PullRequest:
     """An issue with branches. `head_sha` stands still once it is closed."""
 
@@ -253,6 +275,7 @@ class Repository:
     roles: dict[int, Role] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)  # by lower-case name
     pulls: dict[int, PullRequest] = field(default_factory=dict)
+    issues: dict[int, Issue] = field(default_factory=dict)  # numbered together with the pull requests
     comments: dict[int, Comment] = field(default_factory=dict)
     suites: dict[int, CheckSuite] = field(default_factory=dict)
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
@@ -261,6 +284,10 @@ class Repository:
     protections: dict[str, Protection] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     known_refs: dict[str, str] = field(default_factory=dict)  # as of the last time that changes were told
+
+    def thread(self, number: int) -> PullRequest | Issue | None:
+        """Whatever has this number, and can be talked in."""
+        return self.pulls.get(number) or self.issues.get(number)
 
 
 @dataclass

@@ -38,6 +38,10 @@ class PullRequests(Protocol):
         """All reviews, oldest first, all pages."""
         ...
 
+    def branch_head(self, repository_id: int, branch: str) -> str:
+        """The commit that the branch points to now. Refused when there is no such branch."""
+        ...
+
     def is_up_to_date(self, repository_id: int, base_ref: str, head_sha: str) -> bool:
         """Does the head contain every commit of the base branch as it stands now?"""
         ...
@@ -90,6 +94,22 @@ class Conversation(Protocol):
 
     def labelled(self, repository_id: int, label: str) -> tuple[int, ...]:
         """Numbers of the pull requests, open or not, that carry the label."""
+        ...
+
+
+class Issues(Protocol):
+    """Issues of the bot's own, where it tells what belongs to no pull request."""
+
+    def find_issue(self, repository_id: int, label: str, marker: str) -> int | None:
+        """The number of the bot's *own* issue, open or not, with the label, whose body contains `marker` (R12)."""
+        ...
+
+    def create_issue(self, repository_id: int, *, title: str, body: str, label: str) -> int:
+        """Its number. A label that does not exist yet is made."""
+        ...
+
+    def edit_issue(self, repository_id: int, number: int, body: str) -> bool:
+        """Whether it is still there; a person may have deleted it."""
         ...
 
 
@@ -174,5 +194,5 @@ class Deliveries(Protocol):
         ...
 
 
-class Forge(PullRequests, Access, Conversation, Statuses, Source, Protocol):
+class Forge(PullRequests, Access, Conversation, Issues, Statuses, Source, Protocol):
     """All of it; what an adapter implements."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kfops.domain.operation import ROLLOUTS, RUNS, Kind
+from kfops.domain.operation import ROLLOUTS, TRAININGS, Kind
 from kfops.domain.rollout import Phase, Rollout
 from kfops.rules.rollout.table import CAN_GO_BACK
 
-STOPPABLE = RUNS | ROLLOUTS | {Kind.ROLLBACK}
+STOPPABLE = TRAININGS | ROLLOUTS | {Kind.ROLLBACK}
 _BEFORE_SWITCHING = frozenset({"accepted", "gate", "take"})
 _BEFORE_ROLLING = frozenset({"accepted", "gate", "begin", "rollout"})
 
@@ -15,7 +15,7 @@ def why_not(kind: Kind, phase: str, rollout: Rollout | None, *, is_over: bool) -
     """Empty where it can be stopped; else why not, to be told. `is_over`: it has an outcome and is being told."""
     if is_over:
         return "it has ended"
-    if kind in RUNS:
+    if kind in TRAININGS:
         return ""
     if kind is Kind.ROLLBACK:
         return "" if phase in _BEFORE_SWITCHING else "a rollback that switches is not stopped half-way"
@@ -30,7 +30,7 @@ def why_not(kind: Kind, phase: str, rollout: Rollout | None, *, is_over: bool) -
 
 def how(kind: Kind, rollout: Rollout | None) -> str:
     """What stopping means for it."""
-    if kind in RUNS:
+    if kind in TRAININGS:
         return "its steps are ended, nothing is recorded"
     if rollout is None:
         return "it ends before any traffic moves"

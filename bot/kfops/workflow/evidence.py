@@ -11,7 +11,7 @@ from kfops.config.meaning import Rules, Work
 from kfops.domain.evidence import Comparison, ScoringFailure
 from kfops.domain.facts import GateFact, RunFacts
 from kfops.domain.model_version import Alias, Artifact, ModelVersion
-from kfops.domain.operation import Outcome
+from kfops.domain.operation import Kind, Operation, Outcome
 from kfops.domain.profile import DataDrift, Profile, read_profile
 from kfops.ports.models import RunRecord as TrackedRun
 from kfops.rules.drift import drift
@@ -43,7 +43,7 @@ def record(context: Context, facts: RunFacts) -> Step:
     tracked = TrackedRun(
         model=facts.model,
         operation=f"kfops-{subject.repository_id}-{context.operation.id}",
-        name=f"pr-{subject.pull_request} {context.operation.short_sha} #{context.operation.id}",
+        name=f"{_origin(context.operation)} {context.operation.short_sha} #{context.operation.id}",
         started_at=(status.started_at if status else None) or context.operation.created_at,
         ended_at=(status.ended_at if status else None) or context.now,
         artifacts={kind: path for kind, path in found.items() if path is not None},
@@ -51,7 +51,7 @@ def record(context: Context, facts: RunFacts) -> Step:
         metrics=outputs.metrics,
         tags={
             "git_commit": str(subject.head_sha),
-            "pr": str(subject.pull_request),
+            **_tags(context.operation),
             "repository_id": str(subject.repository_id),
             "kfops.run_id": str(context.operation.id),
             "data_digest": outputs.digests.get("data", ""),
@@ -80,6 +80,17 @@ def record(context: Context, facts: RunFacts) -> Step:
     )
 
 
+def _origin(operation: Operation) -> str:
+    return "retraining" if operation.kind is Kind.RETRAIN else f"pr-{operation.subject.pull_request}"
+
+
+def _tags(operation: Operation) -> dict[str, str]:
+    """Where a version came from. One without a pull request is none that can be deployed (R13)."""
+    if operation.kind is Kind.RETRAIN:
+        return {"scheduled_for": str(operation.subject.command["moment"])}
+    return {"pr": str(operation.subject.pull_request)}
+
+
 def compared(context: Context, facts: RunFacts, rules: Rules, work: Work) -> RunFacts:
     """Both on the same held-out rows, in the sandbox; then the gates on that score."""
     subject = context.operation.subject
@@ -87,7 +98,13 @@ def compared(context: Context, facts: RunFacts, rules: Rules, work: Work) -> Run
         subject.repository_id, pull_request=subject.pull_request, commit_sha=subject.head_sha
     )
     attempts = 1 + sum(
-        run.state == "SUCCEEDED" and run.operation_id != context.operation.id for run in earlier
+        run.state == "SUCCEEDED"
+        and run.operation_id != context.operation.id
+        # The same commit every week is no lucky seed, unless the data are the same too.
+        and (
+            context.operation.kind is not Kind.RETRAIN or run.evidence.get("data_digest") == facts.data_digest
+        )
+        for run in earlier
     )
     champion = context.ports.models.by_alias(rules.model, Alias.CHAMPION)
     result = score(context, facts, work, champion, attempts)

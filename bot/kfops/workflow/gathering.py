@@ -10,7 +10,7 @@ from kfops.command.catalog import PermissionKey
 from kfops.config.errors import ConfigError
 from kfops.config.load import rules_of
 from kfops.config.meaning import Rules
-from kfops.config.policy import grant_of
+from kfops.config.policy import Policy, grant_of
 from kfops.config.tighten import tighten
 from kfops.config.who import Who
 from kfops.domain.facts import Refusal
@@ -41,7 +41,9 @@ def rules(context: Context) -> RulesRead | Refusal:
     """R10: from the default branch, resolved by the forge, then tightened by the operator's policy."""
     subject = context.operation.subject
     repository = context.ports.forge.repository(subject.repository_id)
-    content = context.ports.forge.file(subject.repository_id, CONFIG, _branch(context, repository))
+    content = context.ports.forge.file(
+        subject.repository_id, CONFIG, rules_branch(context.options.policy, repository)
+    )
     kept = _kept(context)
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(content or b"")
@@ -61,14 +63,15 @@ def _kept(context: Context) -> Path:
     return context.options.data_dir / "scratch" / str(context.operation.id) / CONFIG
 
 
-def _branch(context: Context, repository: Repository) -> str:
+def rules_branch(policy: Policy, repository: Repository) -> str:
     """Where the rules come from: never where a pull request points, and elsewhere only if the operator says so."""
-    grant = grant_of(context.options.policy, repository.full_name)
+    grant = grant_of(policy, repository.full_name)
     return (grant.rules_branch if grant else None) or repository.default_branch
 
 
 def _meant(context: Context, repository: Repository, content: bytes | None) -> RulesRead | Refusal:
-    name, branch = repository.full_name.rsplit("/", 1)[-1], _branch(context, repository)
+    policy = context.options.policy
+    name, branch = repository.full_name.rsplit("/", 1)[-1], rules_branch(policy, repository)
     try:
         meant = rules_of(content, repository_name=name)
     except ConfigError as error:
@@ -78,7 +81,7 @@ def _meant(context: Context, repository: Repository, content: bytes | None) -> R
             fix=f"Mend it on `{branch}`.",
             detail=str(error),
         )
-    tightened = tighten(meant, context.options.policy, repository.full_name)
+    tightened = tighten(meant, policy, repository.full_name)
     if not isinstance(tightened, Rules):
         return Refusal(
             ReasonCode.POLICY.value,

@@ -14,6 +14,7 @@ from kfops.config.load import rules_edited
 from kfops.config.meaning import Work
 from kfops.config.overrides import Parameters, parameters
 from kfops.domain.facts import ParameterFact, Refusal, RunFacts
+from kfops.domain.operation import Kind
 from kfops.domain.package import CompileFailure, Package
 from kfops.ports.pipelines import CompileOrder
 from kfops.rules.reasons import ReasonCode
@@ -23,7 +24,9 @@ from kfops.workflow.gathering import RulesRead
 
 
 def asked(context: Context) -> Build | Run | BuildRun:
-    """The command of this operation."""
+    """The command of this operation; a retraining is a `/build_run` that nobody typed."""
+    if context.operation.kind is Kind.RETRAIN:
+        return BuildRun()
     command = from_json(context.operation.subject.command)
     if not isinstance(command, Build | Run | BuildRun):
         raise TypeError(f"operation {context.operation.id} holds {command}, not a run")

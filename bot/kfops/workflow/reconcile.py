@@ -21,7 +21,7 @@ from kfops.domain.pull_request import Head, Reaction
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.ledger import Fenced, Saved
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import answer, closing, deploy, rollback, run
+from kfops.workflow import answer, closing, deploy, retraining, rollback, run
 from kfops.workflow.context import Context, End, Facts, Next, Options, Ports, Step
 from kfops.workflow.judging import environment_name
 from kfops.workflow.telling import is_time, react, tell
@@ -120,7 +120,7 @@ def decide(context: Context, facts: Facts) -> Step:
 
 def facts_of(operation: Operation) -> Facts:
     match operation.kind:
-        case Kind.BUILD | Kind.RUN | Kind.BUILD_RUN:
+        case Kind.BUILD | Kind.RUN | Kind.BUILD_RUN | Kind.RETRAIN:
             return load(RunFacts, operation.facts)
         case Kind.STAGING_DEPLOY | Kind.DEPLOY | Kind.ROLLBACK:
             empty = {"environment": _environment(operation)}
@@ -152,15 +152,16 @@ def _first(context: Context, facts: Facts) -> Step:
     if earlier and earlier.outcome is not Outcome.SUCCEEDED:
         return End(Outcome.SKIPPED, ReasonCode.EARLIER_FAILED, facts)
     if operation.subject.head_sha is None:
-        subject = operation.subject
-        pull = context.ports.forge.pull_request(subject.repository_id, subject.pull_request)
-        ledger.pin(
-            operation,
-            Head(
-                pull.head_sha, pull.base_sha, pull.base_ref, pull.head_repository_id, pull.author, context.now
-            ),
-        )
+        ledger.pin(operation, retraining.head(context) if operation.kind is Kind.RETRAIN else _head(context))
     return Next("gate", facts)
+
+
+def _head(context: Context) -> Head:
+    subject = context.operation.subject
+    pull = context.ports.forge.pull_request(subject.repository_id, subject.pull_request)
+    return Head(
+        pull.head_sha, pull.base_sha, pull.base_ref, pull.head_repository_id, pull.author, context.now
+    )
 
 
 def _close(context: Context, facts: Facts) -> Saved:

@@ -15,7 +15,17 @@ from kfops.domain.run import RunState
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import commit, data, environment, evidence, images, offered, packaging, training
+from kfops.workflow import (
+    commit,
+    data,
+    environment,
+    evidence,
+    images,
+    offered,
+    packaging,
+    retraining,
+    training,
+)
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules, rules_when_asked
 
@@ -43,6 +53,9 @@ def _gate(context: Context, facts: RunFacts) -> Step:
         return _refused(facts, read)
     if (unserved := not_carried_out(read)) is not None:
         return _refused(facts, unserved)
+    if context.operation.kind is Kind.RETRAIN:
+        why = retraining.forbidden(context, read)
+        return _admitted(context, facts, read) if why is None else _refused(facts, why)
     need = needed(read.rules, keys_needed(packaging.asked(context)))
     state = live(context, read)
 
@@ -50,10 +63,12 @@ def _gate(context: Context, facts: RunFacts) -> Step:
     if isinstance(decision, Reject):
         outcome = Outcome.SUPERSEDED if decision.code is ReasonCode.SUPERSEDED else Outcome.REFUSED
         return End(outcome, decision.code, replace(facts, refusal=refusal(decision)))
-    return Next(
-        "source",
-        replace(facts, model=read.rules.model, is_adopted=read.rules.is_adopted, began_at=context.now),
-    )
+    return _admitted(context, facts, read)
+
+
+def _admitted(context: Context, facts: RunFacts, read: RulesRead) -> Step:
+    known = replace(facts, model=read.rules.model, is_adopted=read.rules.is_adopted, began_at=context.now)
+    return Next("source", known)
 
 
 WithWork = Callable[[Context, RunFacts, Work], Step]

@@ -6,11 +6,12 @@ import hashlib
 from datetime import datetime, timedelta
 
 from kfops.domain.facts import DeployFacts
-from kfops.domain.operation import ROLLOUTS, Operation, Outcome
+from kfops.domain.operation import ROLLOUTS, Kind, Operation, Outcome
 from kfops.domain.pull_request import Reaction
 from kfops.domain.rollout import Phase
 from kfops.ports.errors import Refused, Unavailable
 from kfops.rules.replies import View, marker, render
+from kfops.workflow import retraining
 from kfops.workflow.context import Context, Facts
 
 BEATS = (timedelta(seconds=10), timedelta(seconds=30), timedelta(minutes=1))
@@ -58,7 +59,10 @@ def _beats(age: timedelta, pause: timedelta) -> int:
 
 
 def tell(context: Context, operation: Operation, facts: Facts, repository_url: str) -> None:
-    """Bring the comment to what is so. Raises what the forge raises."""
+    """Bring the comment to what is so; of a retraining, the repository's issue. Raises what the forge raises."""
+    if operation.kind is Kind.RETRAIN:
+        retraining.tell(context, operation, facts, repository_url)
+        return
     body = render(View(operation, facts, repository_url, context.now, context.options.secrets))
     digest = hashlib.sha256(body.encode()).hexdigest()
     subject, forge = operation.subject, context.ports.forge
@@ -82,6 +86,8 @@ def tell(context: Context, operation: Operation, facts: Facts, repository_url: s
 def react(context: Context, reaction: Reaction) -> None:
     """Decoration: one that fails never fails the work."""
     subject = context.operation.subject
+    if context.operation.kind is Kind.RETRAIN:
+        return  # nobody commented
     try:
         context.ports.forge.react(subject.repository_id, subject.comment_id, reaction)
     except (Unavailable, Refused):

@@ -9,7 +9,7 @@ from pathlib import Path
 from kfops.config.meaning import Work
 from kfops.config.policy import run_timeout
 from kfops.domain.facts import RunFacts
-from kfops.domain.operation import RUNS, Outcome
+from kfops.domain.operation import TRAININGS, Kind, Outcome
 from kfops.domain.package import CompileFailure
 from kfops.domain.run import ENDED, FailureKind
 from kfops.ports.pipelines import RunOrder
@@ -39,18 +39,26 @@ def submitted(context: Context, facts: RunFacts, work: Work) -> Step:
         timeout_s=run_timeout(context.options.policy, work.pipeline.timeout).total_seconds(),
         cache=work.pipeline.cache,
         packages=environment.packages(context, facts),
-        labels={
-            "repository": str(context.operation.subject.repository_id),
-            "model": facts.model,
-            "pull-request": str(context.operation.subject.pull_request),
-            "commit": context.operation.short_sha,
-        },
+        labels=_labels(context, facts),
     )
     pipelines = context.ports.pipelines
     run_id = context.effect(
         f"run:{facts.attempt}", lambda: pipelines.submit(order), lambda: pipelines.find(name)
     )
     return Next("follow", replace(facts, run_id=run_id), TICK)
+
+
+def _labels(context: Context, facts: RunFacts) -> dict[str, str]:
+    """A retraining belongs to no pull request, and goes into the model's own experiment."""
+    subject = context.operation.subject
+    found = {
+        "repository": str(subject.repository_id),
+        "model": facts.model,
+        "commit": context.operation.short_sha,
+    }
+    if context.operation.kind is not Kind.RETRAIN:
+        found["pull-request"] = str(subject.pull_request)
+    return found
 
 
 def begun(context: Context, facts: RunFacts) -> str | None:
@@ -107,5 +115,5 @@ def _name(context: Context, facts: RunFacts) -> str:
 
 
 def _under_way(context: Context) -> int:
-    others = context.ports.ledger.open_operations(context.operation.subject.repository_id, kinds=RUNS)
+    others = context.ports.ledger.open_operations(context.operation.subject.repository_id, kinds=TRAININGS)
     return sum(one.phase in {"follow", "canceling"} and one.id != context.operation.id for one in others)

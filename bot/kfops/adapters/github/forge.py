@@ -11,6 +11,7 @@ from kfops.adapters.github.client import Client
 from kfops.adapters.github.conversation import GitHubConversation
 from kfops.adapters.github.deliveries import GitHubDeliveries
 from kfops.adapters.github.git import git_root
+from kfops.adapters.github.issues import GitHubIssues
 from kfops.adapters.github.pulls import GitHubPulls
 from kfops.adapters.github.source import GitHubSource
 from kfops.adapters.github.statuses import GitHubStatuses
@@ -23,7 +24,13 @@ OWN_CHECKS = ("kfops", *(f"kfops/{kind.value}" for kind in sorted(RUNS | ROLLOUT
 
 
 class GitHubForge(
-    GitHubPulls, GitHubAccess, GitHubConversation, GitHubStatuses, GitHubSource, GitHubDeliveries
+    GitHubPulls,
+    GitHubAccess,
+    GitHubConversation,
+    GitHubIssues,
+    GitHubStatuses,
+    GitHubSource,
+    GitHubDeliveries,
 ):
     """`kfops.ports.forge.Forge` and `Deliveries` on GitHub's REST API and git over HTTP. Thread-safe; keeps no state that decides.
 
@@ -49,6 +56,7 @@ class GitHubForge(
         GitHubPulls.__init__(self, client)
         GitHubAccess.__init__(self, client, now)
         GitHubConversation.__init__(self, client)
+        GitHubIssues.__init__(self, client)
         GitHubStatuses.__init__(self, client, own_checks)
         GitHubDeliveries.__init__(self, client)
         GitHubSource.__init__(self, client, git_root(base_url), cache_dir=cache_dir, timeout_s=git_timeout_s)

@@ -46,6 +46,11 @@ class GitHubPulls:
         found = self.client.every(f"{PULL}/reviews", repository_id, pull_number=number)
         return tuple(wire.review(one) for one in found)
 
+    def branch_head(self, repository_id: int, branch: str) -> str:
+        template = f"{REPOSITORY}/branches/{{branch}}"
+        found = self.client.send("GET", template, repository_id, branch=branch).accepted()
+        return str(found["commit"]["sha"])
+
     def is_up_to_date(self, repository_id: int, base_ref: str, head_sha: str) -> bool:
         template = f"{REPOSITORY}/compare/{{basehead}}"
         span = f"{base_ref}...{head_sha}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kfops.playground.errors import Refusal, forbidden, invalid, not_found
 from kfops.playground.forge import Forge
 from kfops.playground.roles import Caller, caller_role, require
-from kfops.playground.state import Comment, PullRequest, ReactionMark, Repository, Role
+from kfops.playground.state import Comment, Issue, PullRequest, ReactionMark, Repository, Role
 from kfops.playground.webhooks import events
 from kfops.playground.wire.issues import REACTIONS
 
@@ -20,13 +20,15 @@ def find(repository: Repository, comment_id: int) -> Comment:
     return found
 
 
-def create(forge: Forge, repository: Repository, pull: PullRequest, body: str, by: Caller) -> Comment:
+def create(
+    forge: Forge, repository: Repository, thread: PullRequest | Issue, body: str, by: Caller
+) -> Comment:
     author = require(repository, by, Role.READ, scopes=_SCOPES)
     now = forge.now()
-    comment = Comment(forge.state.next_id(), pull.number, author.id, _body(body), now, now, by.app_id)
+    comment = Comment(forge.state.next_id(), thread.number, author.id, _body(body), now, now, by.app_id)
     repository.comments[comment.id] = comment
-    pull.comment_ids.append(comment.id)
-    pull.updated_at = now
+    thread.comment_ids.append(comment.id)
+    thread.updated_at = now
     events.issue_comment(forge, repository, "created", comment, by)
     return comment
 
@@ -41,7 +43,7 @@ def edit(forge: Forge, repository: Repository, comment: Comment, body: str, by: 
 def delete(forge: Forge, repository: Repository, comment: Comment, by: Caller) -> None:
     _may_change(repository, comment, by)
     del repository.comments[comment.id]
-    repository.pulls[comment.issue_number].comment_ids.remove(comment.id)
+    forge.thread(repository, comment.issue_number).comment_ids.remove(comment.id)
     events.issue_comment(forge, repository, "deleted", comment, by)
 
 

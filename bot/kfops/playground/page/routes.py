@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from kfops.playground.errors import Refusal, not_found
 from kfops.playground.page.assets import asset, avatar
 from kfops.playground.page.door import Seen, seen_repository, sentence
+from kfops.playground.page.markdown import render
 from kfops.playground.page.render import html
 from kfops.playground.page.session import SPEAKER, check_csrf, speakers, visit
 from kfops.playground.roles import caller_role
@@ -83,4 +84,35 @@ def repository_page(seen: Seen, owner: str, repo: str, state: str = "open") -> R
             open_count=sum(pull.is_open for pull in listed),
             closed_count=sum(not pull.is_open for pull in listed),
             branches=seen.forge.bare(repository).refs("refs/heads"),
+        )
+
+
+@routes.get("/{owner}/{repo}/issues")
+def issues_page(seen: Seen, owner: str, repo: str) -> Response:
+    with seen.forge.lock:
+        repository = seen_repository(seen, owner, repo)
+        shown = list(reversed(repository.issues.values()))
+        name = seen.forge.state.full_name(repository)
+        return html(seen, "issues.html", repository=repository, name=name, shown=shown)
+
+
+@routes.get("/{owner}/{repo}/issues/{number}")
+def issue_page(seen: Seen, owner: str, repo: str, number: int) -> Response:
+    """To read; a pull request's number leads to the pull request."""
+    with seen.forge.lock:
+        repository = seen_repository(seen, owner, repo)
+        if number in repository.pulls:
+            return RedirectResponse(f"/{owner}/{repo}/pull/{number}", 303)
+        issue = repository.issues.get(number)
+        if issue is None:
+            raise not_found()
+        name = seen.forge.state.full_name(repository)
+        said = [issue.body or "", *(repository.comments[one].body for one in issue.comment_ids)]
+        return html(
+            seen,
+            "issue.html",
+            repository=repository,
+            name=name,
+            issue=issue,
+            said=[render(one, name) for one in said],
         )

@@ -1,4 +1,4 @@
-"""The issue side of pull requests: comments, reactions, labels."""
+"""Issues, and the issue side of pull requests: comments, reactions, labels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from fastapi import Response
 from pydantic import BaseModel
 
 from kfops.playground.actions import comments as actions
+from kfops.playground.actions import issues as issue_actions
 from kfops.playground.actions import pulls as pull_actions
 from kfops.playground.actions.repositories import create_label
 from kfops.playground.errors import Refusal, invalid, not_found
 from kfops.playground.rest.door import At, In, Routes, answer, created, nothing, page_of
-from kfops.playground.state import Comment, Role
+from kfops.playground.state import Comment, Issue, PullRequest, Role
 from kfops.playground.wire import issues as wire
 
 routes = Routes()
@@ -97,18 +98,33 @@ def list_issues(at: In) -> Response:
         query.get("state", "open"),
         [name.lower() for name in query.get("labels", "").split(",") if name],
     )
+    threads: dict[int, PullRequest | Issue] = {**at.repository.pulls, **at.repository.issues}
     found = [
-        pull
-        for pull in reversed(at.repository.pulls.values())
-        if state in {"all", "open" if pull.is_open else "closed"}
-        and set(named) <= {name.lower() for name in pull.labels}
+        threads[number]
+        for number in sorted(threads, reverse=True)
+        if state in {"all", "open" if threads[number].is_open else "closed"}
+        and set(named) <= {name.lower() for name in threads[number].labels}
     ]
-    return page_of(at, found, lambda pull: wire.issue(at.forge, at.repository, pull))
+    return page_of(at, found, lambda one: wire.issue(at.forge, at.repository, one))
+
+
+class NewIssue(BaseModel):
+    title: str
+    body: str | None = None
+    labels: list[str | dict[str, Any]] = []
+
+
+@routes.post("/repos/{owner}/{repo}/issues")
+def create_issue(at: In, body: NewIssue) -> Response:
+    made = issue_actions.create(
+        at.forge, at.repository, at.caller, title=body.title, body=body.body, labels=_names(body.labels)
+    )
+    return created(wire.issue(at.forge, at.repository, made))
 
 
 @routes.get("/repos/{owner}/{repo}/issues/{issue_number}")
 def get_issue(at: In, issue_number: int) -> Response:
-    return answer(wire.issue(at.forge, at.repository, at.forge.pull(at.repository, issue_number)))
+    return answer(wire.issue(at.forge, at.repository, at.forge.thread(at.repository, issue_number)))
 
 
 class IssueEdit(BaseModel):
@@ -121,9 +137,13 @@ class IssueEdit(BaseModel):
 
 @routes.patch("/repos/{owner}/{repo}/issues/{issue_number}")
 def edit_issue(at: In, issue_number: int, body: IssueEdit) -> Response:
-    forge, repository, pull = at.forge, at.repository, at.forge.pull(at.repository, issue_number)
     if body.state not in {None, "open", "closed"}:
         raise invalid("Issue", "state")
+    forge, repository, pull = at.forge, at.repository, at.forge.thread(at.repository, issue_number)
+    if isinstance(pull, Issue):
+        given = {"title": body.title, "body": body.body, "state": body.state}
+        issue_actions.edit(forge, repository, pull, at.caller, **given)
+        return answer(wire.issue(forge, repository, pull))
     pull_actions.edit(forge, repository, pull, at.caller, title=body.title, body=body.body)
     if body.state is not None:
         pull_actions.set_state(forge, repository, pull, body.state, at.caller)
@@ -139,14 +159,14 @@ def edit_issue(at: In, issue_number: int, body: IssueEdit) -> Response:
 
 @routes.get("/repos/{owner}/{repo}/issues/{issue_number}/comments")
 def list_comments(at: In, issue_number: int) -> Response:
-    pull = at.forge.pull(at.repository, issue_number)
-    return _comments(at, [at.repository.comments[number] for number in pull.comment_ids])
+    thread = at.forge.thread(at.repository, issue_number)
+    return _comments(at, [at.repository.comments[number] for number in thread.comment_ids])
 
 
 @routes.post("/repos/{owner}/{repo}/issues/{issue_number}/comments")
 def create_comment(at: In, issue_number: int, body: Body) -> Response:
-    pull = at.forge.pull(at.repository, issue_number)
-    comment = actions.create(at.forge, at.repository, pull, body.body, at.caller)
+    thread = at.forge.thread(at.repository, issue_number)
+    comment = actions.create(at.forge, at.repository, thread, body.body, at.caller)
     return created(wire.comment(at.forge, at.repository, comment))
 
 

@@ -87,7 +87,7 @@ def ping(forge: Forge, hook: Hook, app: App | None = None) -> None:
 def issue_comment(
     forge: Forge, repository: Repository, action: str, comment: Comment, by: Caller, before: str | None = None
 ) -> None:
-    pull = repository.pulls[comment.issue_number]
+    thread = forge.thread(repository, comment.issue_number)
     changes_made: Json = {"changes": {"body": {"from": before}}} if before is not None else {}
     emit(
         forge,
@@ -96,7 +96,7 @@ def issue_comment(
         by.account,
         {
             "action": action,
-            "issue": issues.issue(forge, repository, pull),
+            "issue": issues.issue(forge, repository, thread),
             "comment": issues.comment(forge, repository, comment),
             **changes_made,
         },

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from kfops.domain.facts import AnswerFacts, DeployFacts, RunFacts
 from kfops.domain.operation import Outcome
-from kfops.rules.replies import canary, refusal, run
+from kfops.domain.record import RunRecord
+from kfops.rules.replies import canary, issue, refusal, run
 from kfops.rules.replies.markdown import Section, bounded
 from kfops.rules.replies.phrases import heading, marker, reason_line, why_ended
 from kfops.rules.replies.view import View, masked
 
-__all__ = ["View", "marker", "render"]
+__all__ = ["View", "marker", "render", "render_issue"]
 
 
 def render(view: View) -> str:
     """At most 60,000 characters. The marker comes first, where no cut reaches it."""
     view = masked(view)
     return bounded([Section(marker(view.operation.id)), *_sections(view)])
+
+
+def render_issue(view: View, model: str, earlier: Sequence[RunRecord]) -> str:
+    """The body of the issue about a model's retraining: the reply of the last one, and what came before it."""
+    view = masked(view)
+    marks = Section(f"{issue.marker(model)}\n{marker(view.operation.id)}")
+    parts = [marks, Section(issue.opening(view.operation)), *_sections(view)]
+    return bounded([*parts, Section(issue.history(view, earlier))])
 
 
 def _sections(view: View) -> list[Section]:

@@ -93,7 +93,7 @@ def status_body(view: StatusView) -> str:
             (
                 str(one.id),
                 code_span(one.command),
-                f"#{one.pull_request}",
+                f"#{one.pull_request}" if one.pull_request else "–",
                 cell(one.phase),
                 cell(one.by),
                 age(one.since),

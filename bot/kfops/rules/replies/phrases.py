@@ -41,11 +41,21 @@ def heading(view: View, state: str, place: str = "") -> str:
         parts.append(cell(place))
     if operation.subject.head_sha:
         parts.append(commit(view, operation.subject.head_sha))
-    return f"### {' · '.join([*parts, f'asked by {cell(operation.subject.author.login)}'])}"
+    return f"### {' · '.join([*parts, _why(operation)])}"
+
+
+def _why(operation: Operation) -> str:
+    """Who asked; or that nobody did."""
+    if operation.kind is Kind.RETRAIN:
+        moment = datetime.fromisoformat(str(operation.subject.command["moment"]))
+        return f"scheduled for {moment:%Y-%m-%d %H:%M} UTC"
+    return f"asked by {cell(operation.subject.author.login)}"
 
 
 def typed(operation: Operation) -> str:
     """The command by its name; of a line that could not be read, its first word as it stands there."""
+    if operation.kind is Kind.RETRAIN:
+        return "retraining"
     if operation.kind is not Kind.MISTAKE:
         return f"/{operation.kind.value}"
     words = str(operation.subject.command.get("text") or "").split()

@@ -6,6 +6,7 @@ from kfops.domain.facts import RunFacts
 from kfops.domain.operation import Kind, Outcome
 from kfops.domain.package import CompileFailure
 from kfops.domain.run import ENDED, Failure
+from kfops.rules.replies import issue
 from kfops.rules.replies import run_details as parts
 from kfops.rules.replies.markdown import Section, cell, duration, tail
 from kfops.rules.replies.phrases import (
@@ -37,7 +38,7 @@ def sections(view: View, facts: RunFacts) -> list[Section]:
     found = [Section(heading(view, _state(view, facts), facts.model)), Section(_links(view, facts))]
     found += _news(view, facts)
     found += [
-        Section(parts.metrics(facts)),
+        Section(parts.metrics(view, facts)),
         Section(parts.gates(facts)),
         Section(parts.warnings(facts)),
         parts.drift(facts),
@@ -64,7 +65,9 @@ def _state(view: View, facts: RunFacts) -> str:
 
 
 def _links(view: View, facts: RunFacts) -> str:
-    found = [link("pipeline run", facts.run_link or (facts.status.link if facts.status else None) or "")]
+    pages = [one for one in ((facts.status.link if facts.status else "") or "", facts.run_link or "") if one]
+    # The engine's own page first, where it has one; on one machine only the tracking server has pages.
+    found = [link(name, page) for name, page in zip(("pipeline run", "tracked run"), pages, strict=False)]
     if facts.model_version:
         shown = f"model version {cell(facts.model_version)}"
         found.append(link(shown, facts.model_link) or shown)
@@ -121,6 +124,8 @@ def _failed(view: View, failure: Failure) -> list[Section]:
 
 
 def _next(view: View, facts: RunFacts) -> str:
+    if view.operation.kind is Kind.RETRAIN:
+        return issue.next_line(view, facts)
     again = f"`/{view.operation.kind.value}`"
     match view.operation.outcome:
         case None:

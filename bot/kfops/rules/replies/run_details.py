@@ -93,14 +93,15 @@ def _share(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
-def metrics(facts: RunFacts) -> str:
+def metrics(view: View, facts: RunFacts) -> str:
     comparison = facts.comparison
     if comparison is None:
         rows = [(code_span(name), f"**{number(value)}**") for name, value in (facts.reported or {}).items()]
         told = table(("metric", "reported by the pipeline"), rows, ("left", "right"))
         return f"#### Metrics\n\n{told}" if rows else ""
     label = f"production {cell(facts.champion_version)}" if facts.champion_version else "production"
-    head = ("metric", "this PR", label, f"Δ [{100 * comparison.level:.4g} % interval]", "")
+    mine = "retrained" if view.operation.kind is Kind.RETRAIN else "this PR"
+    head = ("metric", mine, label, f"Δ [{100 * comparison.level:.4g} % interval]", "")
     shown = table(
         head, [_metric(row) for row in comparison.rows], ("left", "right", "right", "right", "left")
     )
