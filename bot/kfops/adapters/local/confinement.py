@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from kfops.adapters.local.short_work import ShortWork, UnderWay
 
 _MIB = 1 << 20
 
@@ -51,4 +54,8 @@ class Confinement(Protocol):
 
     def environment(self) -> dict[str, str]:
         """What to start that command with: nothing of the bot's own environment."""
+        ...
+
+    def start(self, work: ShortWork) -> UnderWay:
+        """See `Workroom`: a confinement of this machine is one."""
         ...

@@ -28,6 +28,7 @@ from kfops.adapters.local.sandbox_words import (
     sealed,
     variables_inside,
 )
+from kfops.adapters.local.short_work import Here, ShortWork
 
 __all__ = ["Confinement", "Limits", "NoSandbox", "Sandbox", "probe"]
 
@@ -88,6 +89,9 @@ class Sandbox:
             *inside,
         ]
 
+    def start(self, work: ShortWork) -> Here:
+        return Here(self, work)
+
     def _namespaces(self) -> list[str]:
         common = ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
         if self.as_root:
@@ -136,6 +140,9 @@ class NoSandbox:
             *limited(limits),
             *(outside(word, places) for word in inside),
         ]
+
+    def start(self, work: ShortWork) -> Here:
+        return Here(self, work)
 
 
 def probe() -> Sandbox | str:

@@ -8,11 +8,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kfops.adapters.local.confined import Confined, Ended
-from kfops.adapters.local.confinement import Confinement, Limits
+from kfops.adapters.local.confined import Ended
+from kfops.adapters.local.confinement import Limits
 from kfops.adapters.local.environments.inside_path import bound, imported
 from kfops.adapters.local.outputs import read_output
 from kfops.adapters.local.pipelines.suitable import unsuitable
+from kfops.adapters.local.short_work import ShortWork, Workroom
 from kfops.domain.package import CompileFailure, Package
 from kfops.domain.package_ir import LARGEST_BYTES, NotAPackage, read_package
 from kfops.domain.package_policy import Allowed, objections
@@ -37,7 +38,7 @@ class Compiler:
     `runs_here`: what comes out shall run on this machine, which cannot do all that a cluster can.
     """
 
-    sandbox: Confinement
+    sandbox: Workroom
     allowed: Allowed
     runs_here: bool = True
 
@@ -69,18 +70,19 @@ class Compiler:
         return Package(_kept(order.out_dir, digest, text), digest, content)
 
     def _compiled(self, order: CompileOrder) -> str | CompileFailure:
-        command = self.sandbox.argv(
-            [sys.executable, "-s", str(_TOOLS / "compile_pipeline.py"), order.pipeline, order.function or ""],
+        tool = str(_TOOLS / "compile_pipeline.py")
+        work = ShortWork(
+            "compile",
+            (sys.executable, "-s", tool, order.pipeline, order.function or ""),
             read_only={order.source_dir: _REPOSITORY, _INSIDE: _TOOLS, **bound(order.packages)},
-            writable={},
             chdir=_REPOSITORY,
             limits=_LIMITS,
+            timeout_s=order.timeout_s,
+            largest_answer=_LARGEST_ANSWER,
             variables=imported(order.packages) | _images(order),
         )
-        with Confined(
-            self.sandbox, command, largest_answer=_LARGEST_ANSWER, memory_bytes=_LIMITS.memory_bytes
-        ) as running:
-            ended = running.finish(order.timeout_s)
+        with self.sandbox.start(work) as running:
+            ended = running.finish()
         if ended.stopped:
             return CompileFailure(
                 f"{order.pipeline}: {ended.stopped}", path=order.pipeline, log_tail=ended.log_tail

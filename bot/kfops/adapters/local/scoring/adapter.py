@@ -6,14 +6,17 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-from kfops.adapters.local.confined import Confined, Ended
-from kfops.adapters.local.confinement import Confinement, Limits
+from kfops.adapters.local.confined import Ended
+from kfops.adapters.local.confinement import Limits
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.environments.inside_path import PackagesOf, bound, imported
 from kfops.adapters.local.scoring import reading
+from kfops.adapters.local.short_work import ShortWork, UnderWay, Workroom
 from kfops.domain.evidence import Comparison, ScoringFailure
 from kfops.domain.golden import Answers, Questions
 from kfops.ports.errors import Refused, Unavailable
@@ -31,6 +34,7 @@ _LARGEST_ROWS = 50_000
 _LARGEST_ANSWER = 64 << 20
 _READING_S = 60.0
 _LIMITS = Limits(file_bytes=_LARGEST_ANSWER)
+_NOTHING_MORE: Mapping[str, str] = {}
 
 
 class LocalScoring:
@@ -40,7 +44,7 @@ class LocalScoring:
     """
 
     def __init__(
-        self, sandbox: Confinement, *, timeout_s: float = 300.0, packages_of: PackagesOf | None = None
+        self, sandbox: Workroom, *, timeout_s: float = 300.0, packages_of: PackagesOf | None = None
     ) -> None:
         self._sandbox = sandbox
         self._timeout_s = timeout_s
@@ -74,9 +78,9 @@ class LocalScoring:
                 for name, model in models.items()
                 if model is not None
             }
-            ended = {name: process.finish(self._timeout_s) for name, process in processes.items()}
+            ended = {name: process.finish() for name, process in processes.items()}
             given = {name: reading.answered(ended.get(name)) for name in models}
-            judged = judge.finish(self._timeout_s, said=json.dumps(given).encode())
+            judged = judge.finish(json.dumps(given).encode())
         if given["challenger"] is None:
             return reading.failure(ended["challenger"])
         if judged.answer is None:
@@ -89,17 +93,13 @@ class LocalScoring:
     def questions(self, heldout: Path, *, target: str, most: int) -> Questions | ScoringFailure:
         with tempfile.TemporaryDirectory(prefix="kfops-questions-") as folder:
             rows = _readable(heldout, Path(folder) / "heldout")
-            command = self._sandbox.argv(
-                [
-                    *(sys.executable, "-s", str(_TOOLS / "inside" / "questions.py")),
-                    *(str(_HELDOUT), target, ROW_COLUMN, str(most)),
-                ],
-                read_only={rows: _HELDOUT, _INSIDE: _TOOLS / "inside"},
-                writable={},
-                chdir=Path("/"),
-                limits=_LIMITS,
+            work = self._work(
+                "questions",
+                (str(_HELDOUT), target, ROW_COLUMN, str(most)),
+                {rows: _HELDOUT},
+                timeout_s=self._reading_s,
             )
-            with self._start(command) as process:
+            with self._start(work) as process:
                 ended = self._soon(process)
         return reading.questions(ended)
 
@@ -116,9 +116,8 @@ class LocalScoring:
                 "challenger": reading.given(challenger),
                 "champion": champion and reading.given(champion),
             }
-            with self._judge(
-                rows, seen, heldout.task, heldout.target, heldout.attempts, heldout.seed, most=count
-            ) as process:
+            asked = (heldout.task, heldout.target, heldout.attempts, heldout.seed)
+            with self._judge(rows, seen, *asked, most=count, timeout_s=self._reading_s) as process:
                 ended = self._soon(process, json.dumps(given).encode())
         if ended.answer is None:
             return reading.failure(ended)
@@ -129,33 +128,31 @@ class LocalScoring:
     def _packages(self, model: Path) -> Path | None:
         return self._packages_of(digest_of_directory(model)) if self._packages_of else None
 
-    def _soon(self, process: Confined, said: bytes = b"") -> Ended:
+    @property
+    def _reading_s(self) -> float:
+        return min(self._timeout_s, _READING_S)
+
+    def _soon(self, process: UnderWay, said: bytes = b"") -> Ended:
         """No model is loaded: what takes longer is this machine's trouble, and may go better another time."""
-        ended = process.finish(min(self._timeout_s, _READING_S), said=said)
+        ended = process.finish(said)
         if ended.code is None:
             raise Unavailable(f"reading the held-out rows took longer than {_READING_S:g} s")
         return ended
 
-    def _predict(self, model: Path, heldout: Path, target: str, packages: Path | None) -> Confined:
-        command = self._sandbox.argv(
-            [
-                *(sys.executable, "-s", str(_TOOLS / "inside" / "predict.py")),
-                *(str(_MODEL), str(_HELDOUT), target, ROW_COLUMN, str(_LARGEST_ROWS)),
-            ],
-            read_only={
+    def _predict(self, model: Path, heldout: Path, target: str, packages: Path | None) -> UnderWay:
+        work = self._work(
+            "predict",
+            (str(_MODEL), str(_HELDOUT), target, ROW_COLUMN, str(_LARGEST_ROWS)),
+            {
                 model: _MODEL,
                 heldout: _HELDOUT,
-                _INSIDE: _TOOLS / "inside",
                 _MODEL_SERVER: _TOOLS / "model_server",
                 **bound(packages),
             },
-            writable={},
-            chdir=Path("/"),
-            limits=_LIMITS,
             # Below a bound folder, so that it is right without a sandbox too.
             variables=imported(packages, f"{_TOOLS}/model_server/.."),
         )
-        return self._start(command)
+        return self._start(work)
 
     def _judge(
         self,
@@ -167,27 +164,42 @@ class LocalScoring:
         seed: int,
         *,
         most: int = _LARGEST_ROWS,
-    ) -> Confined:
-        command = self._sandbox.argv(
-            [
-                *(sys.executable, "-s", str(_TOOLS / "inside" / "judge.py")),
+        timeout_s: float | None = None,
+    ) -> UnderWay:
+        work = self._work(
+            "judge",
+            (
                 *(str(_HELDOUT), str(_TRAINING_ROWS) if seen else "-", task, target, ROW_COLUMN),
                 *(str(attempts), str(seed), str(most)),
-            ],
-            read_only={
-                heldout: _HELDOUT,
-                _INSIDE: _TOOLS / "inside",
-                **({seen: _TRAINING_ROWS} if seen else {}),
-            },
-            writable={},
+            ),
+            {heldout: _HELDOUT, **({seen: _TRAINING_ROWS} if seen else {})},
+            timeout_s=timeout_s,
+        )
+        return self._start(replace(work, is_told=True))
+
+    def _work(
+        self,
+        tool: str,
+        arguments: tuple[str, ...],
+        read_only: Mapping[Path, Path],
+        *,
+        timeout_s: float | None = None,
+        variables: Mapping[str, str] = _NOTHING_MORE,
+    ) -> ShortWork:
+        return ShortWork(
+            tool,
+            (sys.executable, "-s", str(_TOOLS / "inside" / f"{tool}.py"), *arguments),
+            read_only={**read_only, _INSIDE: _TOOLS / "inside"},
             chdir=Path("/"),
             limits=_LIMITS,
+            timeout_s=timeout_s or self._timeout_s,
+            largest_answer=_LARGEST_ANSWER,
+            variables=variables,
         )
-        return self._start(command)
 
-    def _start(self, command: list[str]) -> Confined:
+    def _start(self, work: ShortWork) -> UnderWay:
         try:
-            return Confined(self._sandbox, command, largest_answer=_LARGEST_ANSWER)
+            return self._sandbox.start(work)
         except OSError as error:
             raise Unavailable(f"the sandbox cannot be started: {error}") from error
 
