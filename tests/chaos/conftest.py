@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.stories import Shelf
-from tests.support.world import world
+from tests.chaos.everything import shelf_in
+from tests.chaos.quick_folder import quick_folder
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def shelf():
     """The worlds that stories begin in, made once for a file of tests."""
-    with world(tmp_path_factory.mktemp("world"), requires=("approval",)) as here:
-        yield Shelf(here, tmp_path_factory.mktemp("shelf"))
+    with quick_folder() as folder, shelf_in(folder) as made:
+        yield made

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.ending import difference
-from tests.chaos.playing import Played, play
+from tests.chaos.playing import Played, at_once, play
 from tests.chaos.points import Point, Watch
 from tests.chaos.stories import Shelf, Story
+from tests.support.world import World
 
 Choice = Callable[[Sequence[Point]], list[int]]
 NOTHING = Point("-", 0)
@@ -68,11 +69,17 @@ def each_named(passed: Sequence[Point]) -> list[int]:
     return sorted({*named, *(number + 1 for number in named)})
 
 
-def crash(shelf: Shelf, story: Story, expected: Played, places: Sequence[int]) -> Iterator[Crashed]:
+def crash(
+    shelf: Shelf,
+    story: Story,
+    expected: Played,
+    places: Sequence[int],
+    take_over: Callable[[World], None] = at_once,
+) -> Iterator[Crashed]:
     passed = [NOTHING, *expected.watch.passed, NOTHING]
     for place in places:
         shelf.set_up(story.base)
-        played = play(shelf.world, story, Watch(dies_after=place))
+        played = play(shelf.world, story, Watch(dies_after=place), take_over=take_over)
         assert played.deaths == 1, f"{story.name} did not come to {passed[place]}"
         assert [NOTHING, *played.watch.passed][: place + 1] == passed[: place + 1], (
             "a story plays the same each time"

@@ -36,6 +36,7 @@ class Difference:
 def ending(world: World) -> Ending:
     operations = world.operations()
     repository = world.repository
+    trail = world.ledger.trail(repository.id)
     counts: Counter[str] = Counter()
     facts: dict[str, Any] = {}
     for one in operations:
@@ -44,7 +45,6 @@ def ending(world: World) -> Ending:
         said = [body for body in world.replies(one.subject.pull_request) if marker(one.id) in body]
         counts[f"comment of {name}"] = len(said)
         if one.kind not in _UNTOLD:
-            trail = world.ledger.trail(repository.id)
             counts[f"audit of {name}"] = sum(entry.detail.get("operation") == one.id for entry in trail)
         if one.kind in ROLLOUTS:
             counts[f"deployment of {name}"] = sum(

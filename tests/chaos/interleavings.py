@@ -145,14 +145,10 @@ def _is_no_answer(end: tuple[object, ...], expected: Played, name: str) -> bool:
     return end != expected.ending.facts[name] and end[2] not in {"permission_unknown", "earlier_failed"}
 
 
-def pause(shelf: Shelf, story: Story, expected: Played, every: int = 1) -> Iterator[Tried]:
+def pause(shelf: Shelf, story: Story, expected: Played, writes: Sequence[int]) -> Iterator[Tried]:
     """A worker sleeps past its lease just before a write; another goes on to the end; then the first one wakes up."""
-    writes = [
-        (number, point)
-        for number, point in enumerate(expected.watch.passed)
-        if point.effect.startswith("ledger.") and point.effect != "ledger.claim"
-    ]
-    for number, point in writes[::every]:
+    for number in writes:
+        point = expected.watch.passed[number]
         shelf.set_up(story.base)
         world = shelf.world
         after: list[object] = []
@@ -177,6 +173,15 @@ def pause(shelf: Shelf, story: Story, expected: Played, every: int = 1) -> Itera
             unpinned(world),
             broken,
         )
+
+
+def writes_of(expected: Played) -> list[int]:
+    """The points at which a step writes into the ledger."""
+    return [
+        number
+        for number, point in enumerate(expected.watch.passed)
+        if point.effect.startswith("ledger.") and point.effect != "ledger.claim"
+    ]
 
 
 def unpinned(world: World) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kfops.domain.facts import DeployFacts, load
@@ -20,7 +19,13 @@ class Invariants:
     world: World
     broken: dict[str, None] = field(default_factory=dict)
     _rolled_back: dict[int, int] = field(default_factory=dict)  # operation → the candidate's counter then
-    _known: dict[int, Operation] = field(default_factory=dict)  # those that have ended
+    _merged: set[str] = field(default_factory=set)  # digests: what is merged stays so
+    _open: dict[int, Operation] = field(default_factory=dict)  # as they were seen last
+    _taken_back: dict[int, DeployFacts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.world.operations():
+            self._note(one)
 
     def look(self) -> None:
         self._only_merged_models_serve()
@@ -58,12 +63,13 @@ class Invariants:
 
     def _only_merged_models_serve(self) -> None:
         """Whoever answers users in production is merged, or is being merged by the operation that holds the lock."""
-        world = self.world
-        served = world.serving("production")
+        served = self.world.serving("production")
         exposed = {served.stable.digest} | ({served.candidate.digest} if served.candidate_weight else set())
-        for digest in exposed - {None}:
-            if not self._is_merged(str(digest)) and not self._is_being_merged(str(digest)):
-                self._say(f"production serves {str(digest)[:12]}, which nobody merged or is merging")
+        for digest in {str(one) for one in exposed if one is not None} - self._merged:
+            if self._is_merged(digest):
+                self._merged.add(digest)
+            elif not self._is_being_merged(digest):
+                self._say(f"production serves {digest[:12]}, which nobody merged or is merging")
 
     def _is_merged(self, digest: str) -> bool:
         world = self.world
@@ -85,29 +91,31 @@ class Invariants:
     def _rolled_back_means_it(self) -> None:
         """Written only when the backend shows weight 0 and the arm's counter stands still: it never moves again."""
         world = self.world
-        for one in self._operations():
-            if one.outcome is not Outcome.ROLLED_BACK or one.kind not in ROLLOUTS:
-                continue
-            facts = load(DeployFacts, one.facts)
+        self._look_at_operations()
+        for number, facts in self._taken_back.items():
             counter = world.serving_engine.standstill(world.place(facts.environment))
             total = getattr(counter, "total", -1)
-            if one.id not in self._rolled_back:
-                self._rolled_back[one.id] = total
+            if number not in self._rolled_back:
+                self._rolled_back[number] = total
                 served = world.serving(facts.environment)
                 if served.candidate_weight != 0:
-                    self._say(f"operation {one.id} is rolled back at weight {served.candidate_weight}")
-            is_newest = one.id == max(self._rolled_back)
-            if is_newest and not world.open_operations() and total != self._rolled_back[one.id]:
-                self._say(f"users reached the candidate of operation {one.id} after it was rolled back")
+                    self._say(f"operation {number} is rolled back at weight {served.candidate_weight}")
+            is_newest = number == max(self._rolled_back)
+            if is_newest and not world.opened and total != self._rolled_back[number]:
+                self._say(f"users reached the candidate of operation {number} after it was rolled back")
 
-    def _operations(self) -> Iterator[Operation]:
-        """All, oldest first; what has ended is read once."""
-        number = 1
-        while (one := self._known.get(number) or self.world.ledger.operation(number)) is not None:
-            if one.ended_at is not None:
-                self._known[number] = one
-            yield one
-            number += 1
+    def _look_at_operations(self) -> None:
+        """Those that are open, and once more those that were: what has ended does not change."""
+        opened = {one.id for one in self.world.opened}
+        ended = [self.world.ledger.operation(number) for number in self._open.keys() - opened]
+        self._open = {one.id: one for one in self.world.opened}
+        for one in (*self.world.opened, *ended):
+            if one is not None:
+                self._note(one)
+
+    def _note(self, one: Operation) -> None:
+        if one.outcome is Outcome.ROLLED_BACK and one.kind in ROLLOUTS:
+            self._taken_back[one.id] = load(DeployFacts, one.facts)
 
     def _ledger_agrees(self, environment: str) -> None:
         world = self.world

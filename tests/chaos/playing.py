@@ -28,7 +28,22 @@ def quiet(_world: World, _step: int) -> None:
     """Nothing happens."""
 
 
-def play(world: World, story: Story, watch: Watch | None = None, act: Act = quiet) -> Played:
+def at_once(world: World) -> None:
+    """A bot that is the only one need not wait for the leases of the one before."""
+    world.ledger.end_leases()
+
+
+def when_the_lease_is_over(_world: World) -> None:
+    """As another replica does."""
+
+
+def play(
+    world: World,
+    story: Story,
+    watch: Watch | None = None,
+    act: Act = quiet,
+    take_over: Callable[[World], None] = at_once,
+) -> Played:
     """`act` is called before each step of the whole story, with its number; `story.midway` at its own moment."""
     watch = watch or Watch()
     invariants = Invariants(world)
@@ -49,7 +64,7 @@ def play(world: World, story: Story, watch: Watch | None = None, act: Act = quie
         except Died:
             deaths += 1
             world.restart()
-            world.ledger.end_leases()  # as a bot does that is the only one
+            take_over(world)
             world.unwatched, world.ports = world.ports, watch.over(world.ports)
     invariants.end()
     return Played(ending(world), tuple(invariants.broken), watch, steps, deaths, len(world.weather.calls))

@@ -100,6 +100,7 @@ class World(People):
     failed: int = 0  # those that a model did not answer with 200
     is_mail_held: bool = False
     worker: int = 0
+    opened: tuple[Operation, ...] = ()  # those that were open when `walk` stopped last
     forge: GitHubForge = field(init=False)
     ledger: SqlLedger = field(init=False)
     ports: Ports = field(init=False)
@@ -129,7 +130,8 @@ class World(People):
         ends, number = self.clock.at + limit, 0
         while True:
             self.deliver()
-            if not self.open_operations():
+            self.opened = self.open_operations()
+            if not self.opened:
                 return
             number += 1
             yield number
@@ -273,9 +275,8 @@ class World(People):
 
     def _until_due(self) -> timedelta:
         """Until the next one is due; what is due already and cannot be claimed waits for a lease to run out."""
-        opened = self.open_operations()
-        pauses = [one.due_at - self.clock.at for one in opened if one.due_at > self.clock.at]
-        return min([*pauses, *([timedelta(seconds=5)] if len(pauses) < len(opened) else [])])
+        pauses = [one.due_at - self.clock.at for one in self.opened if one.due_at > self.clock.at]
+        return min([*pauses, *([timedelta(seconds=5)] if len(pauses) < len(self.opened) else [])])
 
 
 @contextmanager
