@@ -67,6 +67,36 @@ def _start(made: typer.Typer) -> None:
             ]
             answer({"folder": str(folder), "files": files}, lines, as_json=as_json)
 
+    @made.command("from-notebook")
+    def from_notebook(
+        notebook: Annotated[
+            Path, typer.Argument(metavar="NOTEBOOK", help="A Jupyter notebook, its cells tagged.")
+        ],
+        out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Such as components/explore.py.")],
+        name: Annotated[str, typer.Option("--name", help="The component's; FILE's unless given.")] = "",
+        outputs: Annotated[
+            list[str] | None,
+            typer.Option("--output", metavar="NAME", help="An artifact, written to NAME_path. Repeatable."),
+        ] = None,
+        packages: Annotated[
+            list[str] | None,
+            typer.Option("--package", metavar="REQ", help="What the step installs. Repeatable."),
+        ] = None,
+        image: Annotated[str, typer.Option("--image", help="What the step runs in.")] = "python:3.11-slim",
+        as_json: AsJson = False,
+    ) -> None:
+        """Make a component from a notebook whose cells have Kale's tags.
+
+        imports, functions, pipeline-parameters, pipeline-metrics, block:NAME with prev:NAME, and skip.
+        """
+        with told(as_json=as_json):
+            from kfops.cli.notebook.component import Asked
+            from kfops.cli.notebook.writing import write
+            from kfops.cli.render import answer
+
+            asked = Asked(notebook, name or out.stem, tuple(outputs or ()), tuple(packages or ()), image)
+            answer(*write(asked, out), as_json=as_json)
+
 
 def _words(made: typer.Typer) -> None:
     @made.command()
