@@ -160,7 +160,62 @@ def test_a_key_that_may_not_write_is_told_what_to_look_at(bucket, model, tmp_pat
 
     with pytest.raises(Refused) as said:
         store(reading, tmp_path).put(model)
+    assert "no right" in str(said.value)
     assert "credentials" in said.value.fix
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "words"),
+    [
+        ("nobody", SECRET, "does not know the bot's access key"),
+        (KEY, "wrong", "secret key does not belong to its access key"),
+    ],
+)
+def test_wrong_keys_are_told_whatever_is_asked(
+    bucket, model, tmp_path, server, monkeypatch, key, secret, words
+):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    unknown = Bucket(bucket.address(""), endpoint=server.endpoint)
+
+    for ask in (
+        lambda: unknown.size("one"),
+        lambda: unknown.read("one", 10),
+        lambda: unknown.write("one", b"1"),
+        lambda: list(unknown.names("")),
+        lambda: store(unknown, tmp_path).put(model),
+        lambda: S3DataFiles(server.endpoint).fetch(bucket.address("june.csv"), tmp_path),
+    ):
+        with pytest.raises(Refused, match=words) as said:
+            ask()
+        assert "AWS_ACCESS_KEY_ID" in said.value.fix
+
+
+def test_a_bucket_that_is_not_there_is_told_from_an_object_that_is_not(model, tmp_path, server, bucket):
+    nowhere = Bucket("s3://nobodys-bucket/x/", endpoint=server.endpoint)
+
+    for ask in (
+        lambda: nowhere.size("one"),
+        lambda: nowhere.read("one", 10),
+        lambda: list(nowhere.names("")),
+        lambda: store(nowhere, tmp_path).put(model),
+        lambda: S3DataFiles(server.endpoint).fetch("s3://nobodys-bucket/x/june.csv", tmp_path),
+    ):
+        with pytest.raises(Refused, match=r"nobodys-bucket/x/.*there is no such bucket") as said:
+            ask()
+        assert "make the bucket" in said.value.fix
+    assert bucket.size("one") is None
+
+
+def test_a_bot_without_credentials_is_told_so_and_does_not_try_again(tmp_path, server, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    with pytest.raises(Refused, match="no credentials") as said:
+        Bucket(f"s3://{SHARED}/", endpoint=server.endpoint).size("one")
+    assert "AWS_ACCESS_KEY_ID" in said.value.fix
 
 
 def test_a_storage_that_is_away_is_told_apart_from_one_that_says_no(bucket, tmp_path, monkeypatch):

@@ -66,6 +66,17 @@ def test_r10_granted_data_are_fetched_by_the_bot_and_the_steps_get_a_file(here):
     assert storage.asked == ["s3://ml/churn/june.csv"]
 
 
+def test_r10_data_that_the_pipeline_itself_names_are_fetched_too(here):
+    storage = granted(here)
+    inputs = {"seed": 3, "data": "s3://ml/churn/june.csv", "other": "s3://ml/churn/names.csv"}
+    number = here.pull_request("ana", model(roc_auc=0.84, inputs=inputs))
+    here.comment(number, "/build_run --set other=s3://ml/churn/more.csv", by="ana")
+    here.settle()
+
+    assert "0.84" in here.reply(number)
+    assert sorted(storage.asked) == ["s3://ml/churn/june.csv", "s3://ml/churn/more.csv"]
+
+
 @pytest.mark.parametrize(
     "location",
     [

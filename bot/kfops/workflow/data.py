@@ -31,13 +31,14 @@ def fetched(context: Context, facts: RunFacts, work: Work, then: str) -> Step:
 
 
 def _outside(facts: RunFacts, work: Work) -> list[tuple[str, str]]:
-    """Addresses, wherever they stand, and a path of this machine's where kfops.yaml says that it is the data."""
+    """Addresses, wherever they stand, and a path of this machine's where kfops.yaml says that it is the data. What the
+    pipeline itself names as a default counts like what a comment names.
+    """
     known = work.data.parameter if work.data else ""
-    texts = [(name, value) for name, value in (facts.values or {}).items() if isinstance(value, str)]
     return [
-        (name, value)
-        for name, value in texts
-        if _FETCHED.match(value) or (name == known and Path(value).is_absolute())
+        (one.name, one.value)
+        for one in facts.parameters
+        if _FETCHED.match(one.value) or (one.name == known and Path(one.value).is_absolute())
     ]
 
 

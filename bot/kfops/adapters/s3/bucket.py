@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>[^\s\\]*)")
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or the bot's role) to credentials that the storage knows"
+_RIGHTS = (
+    "look at the bucket's policy, and at the rights of the bot's credentials: to list, read and write there"
+)
+_WHY = {
+    "NoSuchBucket": ("there is no such bucket", "make the bucket, or mend its name"),
+    "InvalidAccessKeyId": ("the storage does not know the bot's access key", _KEYS),
+    "SignatureDoesNotMatch": ("the bot's secret key does not belong to its access key", _KEYS),
+    "ExpiredToken": ("the bot's credentials have expired", _KEYS),
+    "InvalidToken": ("the bot's credentials are not valid", _KEYS),
+    "AccessDenied": ("the bot's credentials have no right to do this", _RIGHTS),
+    "403": ("the bot's credentials have no right to do this", _RIGHTS),
+}
 _TEMPORARY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "503"})
 
 
@@ -77,12 +90,14 @@ class Bucket:
         return content
 
     def size(self, name: str) -> int | None:
-        """In bytes; None where there is no such object."""
+        """In bytes; None where there is no such object. Refused where there is no such bucket."""
         try:
             head = self._asked(
                 lambda: self._client.head_object(Bucket=self.name, Key=self._prefix + name), name
             )
         except _Absent:
+            # The answer to HEAD has no words: a bucket that is not there looks like an object that is not.
+            self._asked(lambda: self._client.list_objects_v2(Bucket=self.name, MaxKeys=1), name)
             return None
         return int(head["ContentLength"])
 
@@ -98,10 +113,19 @@ class Bucket:
 
     def _asked(self, call: Callable[[], T], name: str) -> T:
         from boto3.exceptions import S3UploadFailedError
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            NoCredentialsError,
+            PartialCredentialsError,
+        )
 
         try:
             return call()
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise Refused(
+                f"{self.address(name)}: the bot has no credentials for the storage", fix=_KEYS
+            ) from error
         except S3UploadFailedError as error:
             cause = error.__context__
             if not isinstance(cause, ClientError):
@@ -118,10 +142,22 @@ class Bucket:
             return _Absent(f"{self.address(name)} is not there")
         if code in _TEMPORARY:
             return Unavailable(f"{self.address(name)}: the storage says {code}")
-        return Refused(
-            f"{self.address(name)}: the storage says {code}",
-            fix="look at the bucket's name, its policy and the bot's credentials",
-        )
+        if code in {"403", "Forbidden"}:
+            code = self._words_of_a_refusal() or code
+        why, fix = _WHY.get(code, (f"the storage says {code}", _RIGHTS))
+        return Refused(f"{self.address(name)}: {why}", fix=fix)
+
+    def _words_of_a_refusal(self) -> str:
+        """HEAD is refused without words; a list that nobody may see either is refused with them."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client.list_objects_v2(Bucket=self.name, MaxKeys=1)
+        except ClientError as error:
+            return str(error.response.get("Error", {}).get("Code", ""))
+        except BotoCoreError:
+            pass
+        return ""
 
 
 class _Absent(Refused):
