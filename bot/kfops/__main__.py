@@ -30,13 +30,15 @@ def kfops() -> None:
     app(Services(_serve, _ledger, _playground, _demo, _registration, _examine))(prog_name="kfops")
 
 
-def _settings(data_dir: Path | None = None) -> Settings:
+def _settings(data_dir: Path | None = None, kubeflow_url: str = "") -> Settings:
     from pydantic import ValidationError
 
     from kfops.ports.errors import Refused
     from kfops.settings import Settings
 
     try:
+        if kubeflow_url and data_dir is not None:
+            return Settings(data_dir=data_dir, pipelines="kubeflow", kubeflow_url=kubeflow_url)
         return Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as wrong:
         said = "; ".join(
@@ -46,13 +48,15 @@ def _settings(data_dir: Path | None = None) -> Settings:
         raise Refused(f"the settings cannot be read: {said}") from wrong
 
 
-def _pipelines(folder: Path) -> Pipelines:
+def _pipelines(folder: Path, kubeflow_url: str) -> Pipelines:
     from kfops.bootstrap.engines import pipelines
     from kfops.bootstrap.problem import SettingsProblem
+    from kfops.logs import beside
     from kfops.ports.errors import Refused
 
+    beside()
     try:
-        return pipelines(_settings(folder))
+        return pipelines(_settings(folder, kubeflow_url))
     except SettingsProblem as problem:
         raise Refused(str(problem)) from problem
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +18,7 @@ from tests.support.playground import contract
 from tests.support.seaweed import KEY, SECRET
 from tests.support.seaweed import running as storage_running
 
+import kfops as bot
 from kfops.adapters.kubeflow.adapter import KubeflowPipelines
 from kfops.adapters.kubeflow.pods import PodTrouble
 from kfops.adapters.kubeflow.server import KubeflowServer
@@ -350,3 +355,61 @@ def test_the_bot_finds_runs_where_its_settings_say(cluster, storage, tmp_path, m
     )
 
     assert engines.pipelines(settings).find("op-1-1") in cluster.front.runs
+
+
+CONFIG = """\
+version: 1
+pipeline: {source: pipeline.py, parameters: {data: data/churn.csv}}
+data: {parameter: data, task: classification, target: churn}
+model: churn
+evidence: {primary: roc_auc, gates: ["roc_auc >= 0.7"]}
+"""
+
+
+def kfc(cluster: Cluster, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A developer's command, in the model's repository on their own machine."""
+    repository = cluster.order().source_dir
+    (repository / "kfops.yaml").write_text(CONFIG)
+    return subprocess.run(
+        [sys.executable, "-c", "from kfops.__main__ import kfc; kfc()", *words],
+        cwd=repository,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(bot.__file__).parents[1]),
+            "KFOPS_SANDBOX": "none",
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_developer_runs_on_a_kubeflow_by_its_address(cluster, storage, tmp_path):
+    there = {
+        "KFOPS_STORAGE": "s3",
+        "KFOPS_S3_ADDRESS": cluster.bucket.address(""),
+        "KFOPS_S3_ENDPOINT": storage.endpoint,
+        "KUBECONFIG": str(tmp_path / "none"),
+    }
+    done = kfc(cluster, "run", "--kubeflow-url", cluster.front.url, "--set", "seed=5", "--json", **there)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    (run,) = cluster.front.runs.values()
+    assert (said["run"], said["metrics"], said["state"]) == (run["run_id"], {"roc_auc": 0.8}, "SUCCEEDED")
+    assert said["link"] == f"{cluster.front.url}/#/runs/details/{run['run_id']}"
+    assert run["runtime_config"]["parameters"]["seed"] == 5
+    assert [one["display_name"] for one in cluster.front.experiments.values()] == ["churn"]
+
+
+def test_what_a_developer_needs_for_it_is_said_and_a_dry_run_asks_nobody(cluster):
+    without = kfc(cluster, "run", "--kubeflow-url", cluster.front.url)
+    assert (without.returncode, "KFOPS_STORAGE=s3" in without.stderr) == (5, True), without.stderr
+    wrong = kfc(cluster, "run", "--kubeflow-url", "kubeflow.example.com")
+    assert (wrong.returncode, "expected an address such as https://" in wrong.stderr) == (2, True)
+    there = {"KFOPS_STORAGE": "s3", "KFOPS_S3_ADDRESS": cluster.bucket.address("")}
+    dry = kfc(cluster, "run", "--kubeflow-url", cluster.front.url, "--dry-run", "--json", **there)
+    (asked,) = json.loads(dry.stdout)["requests"]
+    assert (asked["engine"], asked["url"]) == ("kubeflow", cluster.front.url)
+    assert cluster.front.requests == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,12 +27,16 @@ _LAST = "last-package.json"
 
 @dataclass(frozen=True)
 class Job:
-    """One repository with its configuration as it will be used. `typed`: the parameters among the `--set`."""
+    """One repository with its configuration as it will be used. `typed`: the parameters among the `--set`.
+
+    `kubeflow_url`: where it is run; empty: on this machine, unless the settings say otherwise.
+    """
 
     folder: Path
     content: Mapping[str, Any]
     file: KfopsFile
     typed: Assignments
+    kubeflow_url: str = ""
 
     @property
     def kept(self) -> Path:
@@ -52,8 +57,13 @@ def assignments(texts: list[str]) -> Assignments:
     return tuple(pairs)
 
 
-def read(folder: Path, override: Path | None, texts: list[str]) -> Job:
+def read(folder: Path, override: Path | None, texts: list[str], kubeflow_url: str = "") -> Job:
     """Raises ConfigError with everything that is wrong, or Stop."""
+    if kubeflow_url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", kubeflow_url):
+        raise Stop(
+            Exit.USAGE,
+            f"--kubeflow-url {kubeflow_url}: expected an address such as https://kubeflow.example.com/pipeline",
+        )
     pairs = assignments(texts)
     path = folder / FILENAME
     if not path.is_file():
@@ -68,7 +78,7 @@ def read(folder: Path, override: Path | None, texts: list[str]) -> Job:
         over = (override.read_bytes(), str(override))
     tree = overridden(path.read_bytes(), filename=FILENAME, override=over, assignments=pairs)
     typed = tuple(pair for pair in pairs if _is_parameter(pair[0]))
-    return Job(folder, tree.value, load_tree(tree), typed)
+    return Job(folder, tree.value, load_tree(tree), typed, kubeflow_url)
 
 
 def _is_parameter(name: str) -> bool:
@@ -143,7 +153,7 @@ def run_order(job: Job, package: Package, values: Mapping[str, Any]) -> RunOrder
         parameters=dict(values),
         timeout_s=job.file.pipeline.timeout.total_seconds(),
         cache=job.file.pipeline.cache,
-        labels={"by": "kfc"},
+        labels={"by": "kfc", "model": job.file.model},
     )
     said = values.get(job.file.data.parameter) if job.file.data else None
     if isinstance(said, str) and Path(said).is_absolute():

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Factories:
-    """For `kfc`. Each takes the folder that the work is kept in, and may raise Refused."""
+    """For `kfc`. Each takes the folder that the work is kept in, and may raise Refused.
 
-    pipelines: Callable[[Path], Pipelines]
+    `pipelines` takes the address of a Kubeflow Pipelines too; empty: as the settings say, which is this machine.
+    """
+
+    pipelines: Callable[[Path, str], Pipelines]
     data_sets: Callable[[Path], DataSets]
 
 

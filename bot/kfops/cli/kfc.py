@@ -29,6 +29,14 @@ Override = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and sent; execute nothing.")]
+OnKubeflow = Annotated[
+    str,
+    typer.Option(
+        "--kubeflow-url",
+        metavar="URL",
+        help="Run on this Kubeflow Pipelines, with the KFOPS_… settings for its bucket and token.",
+    ),
+]
 HERE = Path()
 
 
@@ -145,6 +153,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         repo: Repo = HERE,
         override: Override = None,
         sets: Sets = None,
+        kubeflow_url: OnKubeflow = "",
         dry_run: DryRun = False,
         as_json: AsJson = False,
     ) -> None:
@@ -152,7 +161,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         with told(as_json=as_json):
             from kfops.cli import desk, working
 
-            job = desk.read(repo.absolute(), override, sets or [])
+            job = desk.read(repo.absolute(), override, sets or [], kubeflow_url)
             pipelines = _pipelines(factories, job)
             package = desk.compile_pipeline(job, pipelines)
             working.build(job, package, dry_run=dry_run, as_json=as_json)
@@ -165,6 +174,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         package: Annotated[
             str | None, typer.Option("--package", metavar="DIGEST", help="A package that was built here.")
         ] = None,
+        kubeflow_url: OnKubeflow = "",
         dry_run: DryRun = False,
         as_json: AsJson = False,
     ) -> None:
@@ -172,7 +182,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         with told(as_json=as_json):
             from kfops.cli import desk, working
 
-            job = desk.read(repo.absolute(), override, sets or [])
+            job = desk.read(repo.absolute(), override, sets or [], kubeflow_url)
             pipelines = _pipelines(factories, job)
             found = desk.last_package(job, pipelines, package)
             if found is not None and desk.is_older(job, found):
@@ -184,6 +194,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         repo: Repo = HERE,
         override: Override = None,
         sets: Sets = None,
+        kubeflow_url: OnKubeflow = "",
         dry_run: DryRun = False,
         as_json: AsJson = False,
     ) -> None:
@@ -191,7 +202,7 @@ def _working(made: typer.Typer, factories: Factories) -> None:
         with told(as_json=as_json):
             from kfops.cli import desk, working
 
-            job = desk.read(repo.absolute(), override, sets or [])
+            job = desk.read(repo.absolute(), override, sets or [], kubeflow_url)
             pipelines = _pipelines(factories, job)
             working.run(
                 job, pipelines, desk.compile_pipeline(job, pipelines), dry_run=dry_run, as_json=as_json
@@ -223,4 +234,4 @@ def _data(made: typer.Typer, factories: Factories) -> None:
 
 def _pipelines(factories: Factories, job: Job) -> Pipelines:
     job.kept.mkdir(exist_ok=True)
-    return factories.pipelines(job.kept)
+    return factories.pipelines(job.kept, job.kubeflow_url)

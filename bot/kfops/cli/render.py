@@ -76,10 +76,11 @@ def images_json(job: Job) -> list[Json]:
     ]
 
 
-def request_json(order: RunOrder) -> Json:
+def request_json(job: Job, order: RunOrder) -> Json:
     """What the engine would be asked, without the name that each run gets anew."""
+    engine = {"engine": "kubeflow", "url": job.kubeflow_url} if job.kubeflow_url else {"engine": "local"}
     return {
-        "engine": "local",
+        **engine,
         "call": "submit",
         "package": order.package.digest,
         "parameters": dict(order.parameters),
@@ -95,7 +96,7 @@ def dry(job: Job, package: Package, values: Parameters, order: RunOrder | None) 
     import yaml
 
     found, images = parameters_json(package, values), images_json(job)
-    requests = [request_json(order)] if order else []
+    requests = [request_json(job, order)] if order else []
     content: Json = {
         "dry_run": True,
         "configuration": job.content,
@@ -122,6 +123,7 @@ def gates(job: Job, metrics: Mapping[str, float]) -> tuple[GateResult, ...]:
 def run_json(run_id: str, status: RunStatus, package: Package, values: Parameters) -> Json:
     content: Json = {
         "run": run_id,
+        "link": status.link,
         "state": status.state.value,
         "package": package_json(package),
         "parameters": parameters_json(package, values),

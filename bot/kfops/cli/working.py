@@ -52,6 +52,8 @@ def run(job: Job, pipelines: Pipelines, package: Package, *, dry_run: bool, as_j
     if not as_json:
         print("\n".join(render.package_lines(package)), file=sys.stderr)
     run_id = pipelines.submit(order)
+    if job.kubeflow_url and not as_json:
+        print(f"run {pipelines.status(run_id).link or run_id}", file=sys.stderr)
     status = follow(pipelines, run_id, screen(as_json=as_json))
     content = render.run_json(run_id, status, package, values)
     if status.state is not RunState.SUCCEEDED:
@@ -68,4 +70,5 @@ def run(job: Job, pipelines: Pipelines, package: Package, *, dry_run: bool, as_j
 def _without_images(job: Job) -> None:
     if job.file.images.build:
         names = ", ".join(one.name for one in job.file.images.build)
-        print(f"images are not built here, local steps need none: {names}", file=sys.stderr)
+        said = "the pipeline file names others" if job.kubeflow_url else "local steps need none"
+        print(f"images are not built here, {said}: {names}", file=sys.stderr)
