@@ -44,11 +44,15 @@ class Kubernetes:
         answer = self._send("GET", path)
         return None if answer.status_code == _NOT_FOUND else _document(answer, path)
 
-    def list(self, path: str, labels: Mapping[str, str] | None = None) -> list[Document]:
+    def list(
+        self, path: str, labels: Mapping[str, str] | None = None, *, fields: Mapping[str, str] | None = None
+    ) -> list[Document]:
         """Everything, page by page; nothing where the API does not know the kind."""
-        selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         found: list[Document] = []
-        query = {"limit": str(self._page)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(self._page)}
+        for name, wanted in (("labelSelector", labels), ("fieldSelector", fields)):
+            if wanted:
+                query[name] = ",".join(f"{key}={value}" for key, value in wanted.items())
         while True:
             answer = self._send("GET", path, query=query)
             if answer.status_code == _NOT_FOUND:
@@ -78,9 +82,11 @@ class Kubernetes:
         query = {"fieldManager": manager} | ({"force": "true"} if force else {})
         return _document(self._send("PATCH", path, body, kind=APPLY, query=query), path)
 
-    def delete(self, path: str, *, uid: str | None = None) -> bool:
-        """False: it was not there. With `uid`: only that very one, not a later one of the same name."""
-        body: Document = {"propagationPolicy": "Background"}
+    def delete(self, path: str, *, uid: str | None = None, is_last: bool = False) -> bool:
+        """False: it was not there. With `uid`: only that very one, not a later one of the same name. `is_last`: it goes
+        after what belongs to it, so that its name is free when nothing of it is left.
+        """
+        body: Document = {"propagationPolicy": "Foreground" if is_last else "Background"}
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         answer = self._send("DELETE", path, body)
