@@ -1,7 +1,9 @@
 from kfp import dsl
 
+from components import IMAGE
 
-@dsl.component(base_image="python:3.11-slim", install_kfp_package=False, embedded_artifact_path="model")
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False, embedded_artifact_path="model")
 def train(
     table: dsl.Input[dsl.Dataset],
     target: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ HELD_OUT = 0.25
 
 
 def read(path: str) -> pd.DataFrame:
+    """A table of this machine; or, on Kubeflow, where data are handed over through a bucket, its `s3://` address."""
+    if path.startswith("s3://"):
+        with tempfile.TemporaryDirectory() as folder:
+            return read(_fetched(path, folder))
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
         return pd.read_csv(path)
@@ -24,6 +29,16 @@ def read(path: str) -> pd.DataFrame:
     if suffix == ".xlsx":
         return pd.read_excel(path)
     raise ValueError(f"{path}: {suffix or 'no suffix'} is not read; expected .csv, .parquet or .xlsx")
+
+
+def _fetched(address: str, folder: str) -> str:
+    """With the step's own rights: the service account, or boto3's environment variables, give them."""
+    import boto3
+
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    file = str(Path(folder) / Path(key).name)
+    boto3.client("s3").download_file(bucket, key, file)
+    return file
 
 
 def check(frame: pd.DataFrame, target: str, rules: dict[str, Any]) -> list[str]:
