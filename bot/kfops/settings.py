@@ -38,7 +38,12 @@ class Settings(BaseSettings):
     mlflow_password: SecretStr = SecretStr("")
 
     policy_file: Path | None = None
-    sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
+    sandbox: Literal["bubblewrap", "kubernetes", "none"] = "bubblewrap"
+    sandbox_namespace: str = "kfops-sandbox"  # of the Jobs, where it is kubernetes
+    sandbox_image: str = ""  # that they run: the bot's own, best by digest
+    sandbox_starts_within_s: float = Field(
+        default=300.0, gt=0
+    )  # for a node to be found and the image to be pulled
     install: bool = False  # whether environments are made from repositories' requirements
     index_url: SecretStr = SecretStr(
         ""

@@ -7,11 +7,13 @@ import json
 import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.support.seaweed import KEY, READER, SECRET, Seaweed, running
 
 from kfops.adapters.local.data import DataFolder
 from kfops.adapters.local.store import Store
+from kfops.adapters.s3.archives import S3Archives
 from kfops.adapters.s3.bucket import Bucket
 from kfops.adapters.s3.data import S3DataFiles, S3DataSets
 from kfops.adapters.s3.models import S3ModelStore
@@ -257,3 +259,18 @@ def test_the_bot_keeps_models_where_its_settings_say(bucket, model, tmp_path, se
     digest = keeping.store(settings).put(model)
 
     assert f"models/{digest}.json" in set(bucket.names("models/"))
+
+
+def test_an_archive_is_fetched_by_its_address_alone_for_a_while(bucket, tmp_path):
+    """What a sandbox's pod starts from: it has no credentials."""
+    file = tmp_path / "source.tar.gz"
+    file.write_bytes(b"a model")
+    archives = S3Archives(bucket)
+    address = archives.put("kfops-1.tar.gz", file, valid_s=60)
+
+    assert httpx.get(address, trust_env=False).content == b"a model"
+    assert httpx.get(address.partition("?")[0], trust_env=False).status_code in {401, 403}
+    assert httpx.get(address.replace("kfops-1", "kfops-2"), trust_env=False).status_code in {401, 403}
+    archives.remove("kfops-1.tar.gz")
+    archives.remove("kfops-1.tar.gz")
+    assert httpx.get(address, trust_env=False).status_code == httpx.codes.NOT_FOUND

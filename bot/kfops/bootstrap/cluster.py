@@ -8,17 +8,37 @@ import structlog
 
 from kfops.adapters.system_clock import SystemClock
 from kfops.bootstrap.keeping import bucket, store
-from kfops.bootstrap.machine import sandbox
+from kfops.bootstrap.machine import workroom
 from kfops.bootstrap.problem import SettingsProblem
 from kfops.ports.errors import Refused
 
 if TYPE_CHECKING:
+    from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs
     from kfops.ports.pipelines import Pipelines
     from kfops.ports.serving import ModelSource, Serving
     from kfops.ports.traffic import Traffic
     from kfops.settings import Settings
 
 log = structlog.get_logger("kfops")
+
+
+def sandbox_jobs(settings: Settings) -> SandboxJobs:
+    from kfops.adapters.kubernetes.access import find_access
+    from kfops.adapters.kubernetes.client import Kubernetes
+    from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs
+    from kfops.adapters.kubernetes.sandbox.job import Place
+    from kfops.adapters.s3.archives import S3Archives
+
+    if not settings.sandbox_image:
+        raise SettingsProblem(
+            "KFOPS_SANDBOX_IMAGE is missing: the image that the sandbox's Jobs run, which is the bot's own"
+        )
+    try:
+        kubernetes = Kubernetes(find_access(settings.kubeconfig))
+    except Refused as error:
+        raise SettingsProblem(f"KFOPS_SANDBOX=kubernetes: {error}; {error.fix}") from error
+    place = Place(settings.sandbox_namespace, settings.sandbox_image, settings.sandbox_starts_within_s)
+    return SandboxJobs(kubernetes, place, S3Archives(bucket(settings)) if settings.storage == "s3" else None)
 
 
 def kubeflow(settings: Settings) -> Pipelines:
@@ -51,7 +71,7 @@ def kubeflow(settings: Settings) -> Pipelines:
             settings.kubeflow_ui_url,
         ),
         RunStorage(bucket(settings), settings.data_dir / "fetched"),
-        Compiler(sandbox(settings), Allowed(), runs_here=False),
+        Compiler(workroom(settings), Allowed(), runs_here=False),
         SystemClock(),
         pods=pods,
         service_account=settings.kubeflow_service_account,

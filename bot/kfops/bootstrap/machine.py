@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kfops.adapters.local.environments.adapter import LocalEnvironments
     from kfops.adapters.local.pipelines.adapter import LocalPipelines
     from kfops.adapters.local.serving.adapter import LocalServing
+    from kfops.adapters.local.short_work import Workroom
     from kfops.adapters.mlflow.server import MlflowServer
     from kfops.adapters.sql.ledger import SqlLedger
     from kfops.ports.images import Images
@@ -24,9 +25,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger("kfops")
 
 
+def workroom(settings: Settings) -> Workroom:
+    """Where short pieces of foreign work are done: compiling, scoring."""
+    if settings.sandbox != "kubernetes":
+        return sandbox(settings)
+    from kfops.bootstrap.cluster import sandbox_jobs
+
+    return sandbox_jobs(settings)
+
+
 def sandbox(settings: Settings) -> Confinement:
+    """Of this machine, for what runs on it."""
     from kfops.adapters.local.sandbox import NoSandbox, probe
 
+    if settings.sandbox == "kubernetes":
+        raise SettingsProblem(
+            "KFOPS_SANDBOX=kubernetes needs KFOPS_PIPELINES=kubeflow and KFOPS_SERVING=kserve: pipelines and models that "
+            "run on this machine need a sandbox of this machine"
+        )
     if settings.sandbox == "none":
         log.warning("no sandbox: code of pull requests runs with the bot's own rights")
         return NoSandbox()
@@ -53,11 +69,17 @@ def local_pipelines(settings: Settings) -> LocalPipelines:
 def environments(settings: Settings) -> LocalEnvironments:
     from kfops.adapters.local.environments.adapter import LocalEnvironments
     from kfops.adapters.local.environments.operators_pip import operators_index
+    from kfops.adapters.local.sandbox import NoSandbox
 
+    if settings.sandbox == "kubernetes" and settings.install:
+        raise SettingsProblem(
+            "KFOPS_INSTALL=true needs a sandbox of this machine; on a cluster, packages come with the steps' images"
+        )
     address = settings.index_url.get_secret_value()
     return LocalEnvironments(
         settings.data_dir / "environments",
-        sandbox(settings),
+        # On a cluster nothing is installed here, so that nothing is confined.
+        NoSandbox() if settings.sandbox == "kubernetes" else sandbox(settings),
         is_allowed=settings.install,
         index=lambda: operators_index(address),
     )

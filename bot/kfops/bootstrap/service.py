@@ -68,7 +68,7 @@ def build(settings: Settings) -> Bot:
         environments=installs,
         pipelines=engines.pipelines(settings),
         models=engines.models(settings),
-        scoring=LocalScoring(machine.sandbox(settings), packages_of=installs.packages_of),
+        scoring=LocalScoring(machine.workroom(settings), packages_of=installs.packages_of),
         serving=serves,
         traffic=counts,
         store=keeping.store(settings),

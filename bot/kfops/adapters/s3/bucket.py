@@ -101,6 +101,20 @@ class Bucket:
             return None
         return int(head["ContentLength"])
 
+    def signed(self, name: str, valid_s: int) -> str:
+        """An address from which anybody can fetch it for so many seconds."""
+        given = {"Bucket": self.name, "Key": self._prefix + name}
+        return str(
+            self._asked(
+                lambda: self._client.generate_presigned_url("get_object", Params=given, ExpiresIn=valid_s),
+                name,
+            )
+        )
+
+    def remove(self, name: str) -> None:
+        """Idempotent."""
+        self._asked(lambda: self._client.delete_object(Bucket=self.name, Key=self._prefix + name), name)
+
     def names(self, prefix: str) -> Iterator[str]:
         """Every object whose name begins so, all pages."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
