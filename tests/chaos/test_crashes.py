@@ -13,7 +13,7 @@ from tests.chaos.crashes import clean, crash, each_named, each_pair
 from tests.chaos.ending import difference, ending
 from tests.chaos.playing import play
 from tests.chaos.points import Died, Watch
-from tests.chaos.stories import BY_NAME, STORIES
+from tests.chaos.stories import BY_NAME, STORIES, holding
 
 pytestmark = pytest.mark.xdist_group("chaos crashes")
 DEATHS = 1  # of each story
@@ -82,3 +82,28 @@ def test_a_cancel_that_dies_tells_the_truth_when_its_lease_has_run_out(shelf, di
     assert world.operation(run).outcome is (Outcome.CANCELED if is_stopped else Outcome.SUCCEEDED)
     assert world.operation(cancel).outcome is (Outcome.SUCCEEDED if is_stopped else Outcome.REFUSED)
     assert ("Asked to stop" if is_stopped else "othing") in world.reply(2)
+
+
+@pytest.mark.parametrize(
+    ("dies_upon", "is_aborted"),
+    [("ledger.effect_about steer:", False), ("ledger.signal", True), ("ledger.effect_done steer:", True)],
+)
+def test_a_word_to_a_canary_that_dies_tells_the_truth_when_its_lease_has_run_out(
+    shelf, dies_upon, is_aborted
+):
+    """By then the rollout has ended, aborted or not: none would be under way any more."""
+    shelf.set_up("served")
+    world = shelf.world
+    deploy = world.comment(3, "/deploy")
+    next(None for _ in world.walk() if holding(world))
+    word = world.comment(3, "/canary abort", by="bo")
+    world.ports = Watch(dies_upon=dies_upon).over(world.ports)
+    with pytest.raises(Died):
+        world.turn()
+    world.restart()
+    world.settle()
+
+    ends = Outcome.ROLLED_BACK if is_aborted else Outcome.SUCCEEDED
+    assert world.operation(deploy).outcome is ends
+    assert world.operation(word).outcome is (Outcome.SUCCEEDED if is_aborted else Outcome.REFUSED)
+    assert any(("Passed on" if is_aborted else "No rollout") in reply for reply in world.replies(3))

@@ -218,6 +218,28 @@ def test_signals_and_cancel_make_their_target_due(ledger):
     assert ledger.operation(operation.id).cancel_by == "ann"
 
 
+def test_the_first_that_waits_in_each_repository_is_woken(ledger):
+    kinds = frozenset({Kind.BUILD_RUN})
+    for repository, comment in ((7, 1), (7, 2), (8, 3), (8, 4)):
+        subject = replace(command(comment).subject, repository_id=repository, pull_request=comment)
+        ledger.accept([arrival(f"{comment}", NewOperation(subject, Kind.BUILD_RUN, f"{comment}"))])
+        operation = claim(ledger)
+        phase = "follow" if comment == 3 else "submit"
+        ledger.save(operation, Saved(phase, {}, NOW + timedelta(minutes=1)))
+
+    ledger.wake_first(kinds, "submit", NOW)
+
+    woken = [claim(ledger).id, claim(ledger).id]
+    assert woken == [1, 4]
+    assert ledger.claim("worker", NOW, LEASE) is None
+    # One that is at work may have looked before: it looks again.
+    at_work = ledger.operation(1)
+    later = NOW + timedelta(seconds=1)
+    ledger.wake_first(kinds, "submit", later)
+    ledger.save(at_work, Saved("submit", {}, NOW + timedelta(minutes=1)))
+    assert claim(ledger, later).id == 1
+
+
 def test_r14_a_lock_is_owned_compared_and_deleted(ledger):
     mine = Lock("env:7:production", "operation:1", "", NOW, NOW + LEASE, 1)
     theirs = Lock("env:7:production", "operation:2", "", NOW, NOW + LEASE, 2)

@@ -69,6 +69,8 @@ class Limits(Section):
 
     run_timeout: PositiveDuration | None = None
     """The longest that a run may take."""
+    runs: Annotated[int, Field(ge=1)] | None = None
+    """The most trainings that may be under way at once, of all repositories together; KFOPS_MAX_RUNS bounds each."""
     open_operations: Annotated[int, Field(ge=1)] | None = None
     """The most operations that one repository may have under way."""
     first_step: Percent | None = None

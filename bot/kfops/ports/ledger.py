@@ -127,6 +127,10 @@ class Steering(Protocol):
 
     def signals(self, operation_id: int) -> tuple[Signal, ...]: ...
 
+    def wake_first(self, kinds: frozenset[Kind], phase: str, now: datetime) -> None:
+        """Of each repository the oldest open operation of these kinds that is in this phase is looked at now."""
+        ...
+
     def head(self, repository_id: int, pull_request: int) -> Head | None: ...
 
     def pin(self, operation: Operation, head: Head) -> None:

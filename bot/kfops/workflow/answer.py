@@ -30,7 +30,7 @@ from kfops.rules.reasons import ReasonCode
 from kfops.rules.replies import answers
 from kfops.rules.replies.view import without_secrets
 from kfops.workflow.context import Context, End, Step
-from kfops.workflow.deciding import STOP, cancelable, decision_on, held, rollouts
+from kfops.workflow.deciding import STEER, STOP, cancelable, decision_on, held, rollouts
 from kfops.workflow.gathering import RulesRead, asker, needed, refusal, rules
 from kfops.workflow.holding import key_of
 from kfops.workflow.judging import environment_name
@@ -193,7 +193,7 @@ def _signal(context: Context, target: Operation, kind: SignalKind) -> None:
     def find() -> str | None:
         return str(target.id) if signal in ledger.signals(target.id) else None
 
-    context.effect("signal", send, find)
+    context.effect(f"{STEER}{target.id}", send, find)
 
 
 def _lock(context: Context, command: Lock) -> str | Refusal:

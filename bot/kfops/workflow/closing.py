@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from kfops.domain.facts import DeployFacts
-from kfops.domain.operation import ROLLOUTS, RUNS, Kind, Operation, Outcome
+from kfops.domain.operation import ROLLOUTS, RUNS, TRAININGS, Kind, Operation, Outcome
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.forge import CheckConclusion, CheckReport, DeploymentState
+from kfops.workflow import capacity
 from kfops.workflow.context import Context, Facts
 from kfops.workflow.holding import give_back
 from kfops.workflow.telling import REACTIONS, external_id, react, tell
@@ -40,6 +41,8 @@ def close(context: Context, facts: Facts) -> None:
     if isinstance(facts, DeployFacts):
         # First: nobody waits for an environment because the forge is away.
         give_back(context, facts.environment)
+    if operation.kind in TRAININGS:
+        capacity.give_back(context)
     parts: tuple[Callable[[], None], ...] = (
         lambda: _finish_deployment(context, facts),
         lambda: _report_check(context, CONCLUSIONS[outcome]),

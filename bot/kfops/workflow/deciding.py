@@ -36,7 +36,8 @@ from kfops.workflow.holding import key_of
 from kfops.workflow.judging import judged
 from kfops.workflow.rollback import judged as rollback_judged
 
-STOP = "stop:"  # before the number of an operation: the effect of asking it to stop
+# Before the number of an operation: the effect of asking it to stop, and of passing a word on to it.
+STOP, STEER = "stop:", "steer:"
 
 
 def decision_on(context: Context, read: RulesRead, command: Command) -> Decision:
@@ -77,8 +78,14 @@ def held(context: Context, environment: str) -> LockRow | None:
 
 
 def rollouts(context: Context) -> list[Operation]:
-    """Those of this pull request that can be steered, the one that has traffic first."""
+    """Those of this pull request that can be steered, the one that has traffic first.
+
+    Or the one that this very command steered before it was cut off, though it may have ended since.
+    """
     subject = context.operation.subject
+    steered = [one for one in _begun_with(context, STEER) if one.ended_at is None or _was_told(context, one)]
+    if steered:
+        return steered
     found = context.ports.ledger.open_operations(subject.repository_id, subject.pull_request, ROLLOUTS)
     begun = [one for one in found if one.facts and one.outcome is None]
     return sorted(begun, key=lambda one: rollout_of(one) is None)
@@ -115,9 +122,20 @@ def cancelable(context: Context, number: int | None) -> Cancelable:
 
 def _asked_to_stop(context: Context) -> list[Operation]:
     """Not what ended before the word came to it."""
-    numbers = [name.removeprefix(STOP) for name in context.operation.effects if name.startswith(STOP)]
+    return [one for one in _begun_with(context, STOP) if one.cancel_by or one.ended_at is None]
+
+
+def _was_told(context: Context, target: Operation) -> bool:
+    asked = context.operation
+    told = context.ports.ledger.signals(target.id)
+    return any((one.by, one.at) == (asked.subject.author.login, asked.created_at) for one in told)
+
+
+def _begun_with(context: Context, word: str) -> list[Operation]:
+    """Those that effects of this operation are about, by their names."""
+    numbers = [name.removeprefix(word) for name in context.operation.effects if name.startswith(word)]
     found = (context.ports.ledger.operation(int(number)) for number in numbers)
-    return [one for one in found if one is not None and (one.cancel_by or one.ended_at is None)]
+    return [one for one in found if one is not None]
 
 
 def rollout_of(operation: Operation) -> Rollout | None:

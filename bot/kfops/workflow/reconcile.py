@@ -21,7 +21,7 @@ from kfops.domain.pull_request import Head, Reaction
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.ledger import Fenced, Saved
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import answer, closing, deploy, retraining, rollback, run
+from kfops.workflow import answer, capacity, closing, deploy, retraining, rollback, run
 from kfops.workflow.context import Context, End, Facts, Next, Options, Ports, Step
 from kfops.workflow.judging import environment_name
 from kfops.workflow.telling import is_time, react, tell
@@ -151,6 +151,8 @@ def _first(context: Context, facts: Facts) -> Step:
     earlier = ledger.operation(operation.after) if operation.after else None
     if earlier and earlier.outcome is not Outcome.SUCCEEDED:
         return End(Outcome.SKIPPED, ReasonCode.EARLIER_FAILED, facts)
+    if (too_many := capacity.refused(context)) is not None:
+        return End(Outcome.REFUSED, ReasonCode(too_many.code), _with_refusal(facts, too_many))
     if operation.subject.head_sha is None:
         ledger.pin(operation, retraining.head(context) if operation.kind is Kind.RETRAIN else _head(context))
     return Next("gate", facts)

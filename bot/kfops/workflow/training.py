@@ -9,12 +9,12 @@ from pathlib import Path
 from kfops.config.meaning import Work
 from kfops.config.policy import run_timeout
 from kfops.domain.facts import RunFacts
-from kfops.domain.operation import TRAININGS, Kind, Outcome
+from kfops.domain.operation import Kind, Outcome
 from kfops.domain.package import CompileFailure
 from kfops.domain.run import ENDED, FailureKind
 from kfops.ports.pipelines import RunOrder
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import environment, packaging
+from kfops.workflow import capacity, environment, packaging
 from kfops.workflow.context import Context, End, Next, Step
 
 TICK = timedelta(seconds=1)
@@ -23,8 +23,8 @@ ATTEMPTS = 2
 
 def submitted(context: Context, facts: RunFacts, work: Work) -> Step:
     """The run under its name: one that was submitted before a crash is found, not doubled."""
-    if _under_way(context) >= context.options.max_runs:
-        return Next("submit", facts, TICK)
+    if not capacity.take(context):
+        return Next(capacity.WAITING, facts, capacity.UNWOKEN)
     package = packaging.again(context, facts, work)
     if isinstance(package, CompileFailure):
         return End(Outcome.FAILED, ReasonCode.COMPILE_FAILED, replace(facts, compile_failure=package))
@@ -80,6 +80,7 @@ def followed(context: Context, facts: RunFacts) -> Step | RunFacts:
     if facts.status.is_lost and facts.attempt < ATTEMPTS:
         note = f"Attempt {facts.attempt} ended without a result; this is attempt {facts.attempt + 1}."
         return Next("submit", replace(facts, attempt=facts.attempt + 1, notes=(*facts.notes, note)))
+    capacity.give_back(context)  # what follows is not the engine's work
     return facts
 
 
@@ -112,8 +113,3 @@ def why(facts: RunFacts) -> ReasonCode:
 
 def _name(context: Context, facts: RunFacts) -> str:
     return f"op-{context.operation.id}-{facts.attempt}"
-
-
-def _under_way(context: Context) -> int:
-    others = context.ports.ledger.open_operations(context.operation.subject.repository_id, kinds=TRAININGS)
-    return sum(one.phase in {"follow", "canceling"} and one.id != context.operation.id for one in others)

@@ -75,6 +75,21 @@ class SqlSteering:
             )
             return tuple(Signal(SignalKind(row.kind), row.by, row.reason, row.at) for row in rows)
 
+    def wake_first(self, kinds: frozenset[Kind], phase: str, now: datetime) -> None:
+        here = (t.IS_OPEN, o.phase == phase, o.kind.in_([kind.value for kind in kinds]))
+        first = sa.select(sa.func.min(o.id)).where(*here).group_by(o.repository_id)
+        with self.database.read() as connection:
+            found = connection.execute(first).scalars().all()
+        for (
+            number
+        ) in found:  # one at a time: two that wake the same ones in another order would wait for each other
+            with self.database.write() as connection:
+                # One at work is woken too: it may have looked already.
+                asleep = (o.due_at > now) | o.owner.is_not(None)
+                connection.execute(
+                    sa.update(t.operations).where(o.id == number, t.IS_OPEN, asleep).values(due_at=now)
+                )
+
     def head(self, repository_id: int, pull_request: int) -> Head | None:
         with self.database.read() as connection:
             return head_of(connection, repository_id, pull_request)
