@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -20,7 +21,7 @@ from kfops.adapters.kserve.installation import Told
 from kfops.adapters.kserve.own_requests import OwnRequests
 from kfops.adapters.kubernetes.access import Access
 from kfops.adapters.kubernetes.client import Conflict, Kubernetes
-from kfops.domain.canary_facts import Failure, FailureKind
+from kfops.domain.canary_facts import Failure, FailureKind, Readiness
 from kfops.domain.environment import EnvironmentKey
 from kfops.domain.predictor import Batching, PredictorSpec
 from kfops.ports.errors import Refused, Unavailable
@@ -89,6 +90,47 @@ def test_a_former_candidates_failure_is_not_the_next_ones(place):
     assert not [one for one in seen if isinstance(one, Failure)]
 
 
+def test_a_first_model_is_reached_by_no_caller_before_its_checks_are_over(place):
+    """It has no champion beside which it could have 0 %: so the gateway does not lead to it, and the bot asks past that."""
+    first = place.source(GOOD, "1")
+    unseen = Wish(None, first, 0)
+    with place.users.calling(body()) as answers:
+        served = settled(place, unseen, lambda served: served.candidate.readiness is Readiness.READY)
+        assert place.serving.ask(place.key, ArmName.CANDIDATE, body(), 5).status == 200
+        enough = len(answers) + 20
+        place.until(lambda: len(answers) >= enough)
+    assert (served.stable, served.candidate_weight, served.is_settled) == (ABSENT, 0, True)
+    assert set(answers) == {(503, None)}
+    settled(place, Wish(None, first, 100), lambda served: served.candidate_weight == 100)
+    place.until(lambda: place.send(body()) == (200, "1"))
+    assert len(place.revisions()) <= 1
+
+
+def test_a_model_that_only_answers_in_tensors_is_asked_and_read_in_them(knative):
+    """Triton speaks V2 alone; whoever asks goes on with rows and predictions."""
+    triton = knative.source(GOOD, "1", predictor=PredictorSpec("triton"))
+    serve(knative, triton)
+    rows = [{"tenure": 3.0, "contract": "m"}, {"tenure": 50.0, "contract": "y"}]
+    asked = json.dumps({"instances": rows}).encode()
+    answer = knative.serving.ask(knative.key, ArmName.STABLE, asked, 5)
+    found = json.loads(answer.body)
+    assert answer.status == 200
+    assert len(found["predictions"]) == len(found["probabilities"]) == 2
+    assert set(found["predictions"]) <= {"yes", "no"}
+    without = json.dumps({"instances": [{"tenure": 3.0}]}).encode()
+    answer = knative.serving.ask(knative.key, ArmName.STABLE, without, 5)
+    assert (answer.status, answer.message) == (
+        None,
+        "not asked: row 1 has no 'contract', which the model takes",
+    )
+
+
+def test_packages_of_ones_own_are_refused_because_the_runtimes_image_has_the_libraries(place, tmp_path):
+    with pytest.raises(Refused, match="packages of its own") as caught:
+        place.serving.apply(place.key, Wish(stable=place.source(GOOD, "1", packages=tmp_path)))
+    assert "image" in caught.value.fix
+
+
 def test_somebody_elses_service_is_left_alone(knative):
     body = {
         "metadata": {"name": MODEL},
@@ -130,6 +172,42 @@ def test_a_mode_that_is_not_to_be_known_is_not_guessed(api_server, knative):
         with pytest.raises(Refused, match="not to be found") as caught:
             blind.apply(knative.key, Wish(stable=knative.source(GOOD, "1")))
         assert "KFOPS_KSERVE_MODE" in caught.value.fix
+
+
+def test_the_mode_that_counts_is_the_one_in_which_kserve_says_that_it_serves(
+    api_server, data_plane, served_models
+):
+    """A percentage in Standard mode would be a full rollout: what somebody was told is no reason to write one."""
+    with place_of(api_server, data_plane, served_models, "Standard") as place:
+        champion, candidate = place.source(GOOD, "1"), place.source(PICKY, "2")
+        serve(place, champion)
+        misled = KServeServing(
+            place.kubernetes,
+            lambda one: f"s3://m/{one.digest}",
+            WallClock(),
+            OwnRequests(),
+            Settings(Told("Knative", "0.21")),
+        )
+        place.until(lambda: misled.observe(place.key).stable.version == "1")
+        misled.apply(place.key, Wish(champion, candidate, 5))
+        spec = place.service()["spec"]
+        assert "canaryTrafficPercent" not in spec["predictor"]
+        assert [one["trafficPercent"] for one in spec["canary"]] == [0]
+
+
+def test_a_mode_that_shares_no_traffic_is_refused(knative):
+    path = names.services(knative.key.namespace)
+    metadata = {
+        "name": MODEL,
+        "labels": {names.OWNER: knative.key.slug},
+        "annotations": {names.MODE: "ModelMesh"},
+    }
+    spec = {"predictor": {"model": {"modelFormat": {"name": "sklearn"}}}}
+    kind = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
+    knative.kubernetes.create(path, {**kind, "metadata": metadata, "spec": spec})
+    knative.kubernetes.patch(f"{path}/{MODEL}/status", {"status": {"deploymentMode": "ModelMesh"}})
+    with pytest.raises(Refused, match="in the mode ModelMesh; expected Knative or Standard"):
+        knative.serving.apply(knative.key, Wish(stable=knative.source(GOOD, "1")))
 
 
 def test_mode_and_version_are_read_from_the_installation(api_server, knative):

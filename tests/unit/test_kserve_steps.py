@@ -63,6 +63,7 @@ def test_before_the_champion_was_ever_rolled_out_there_is_no_candidate():
     [
         {"created": "r1", "ready": "r1"},  # KServe has not seen the patch, and says Ready of what was before
         {"created": "r2", "ready": "r1"},  # it is being started
+        {"created": "r2", "ready": "r1", "shares": {"r1": 100, "r2": 0}},  # it was ready, and is not any more
         {"created": "r2", "ready": "r2", "shares": {"r1": 100}},  # it is ready, and not routed yet
     ],
 )
@@ -128,6 +129,37 @@ def test_what_only_the_earlier_model_had_is_taken_away():
     assert patch["model"]["resources"]["limits"]["nvidia.com/gpu"] is None
     assert patch["annotations"]["autoscaling.knative.dev/class"] is None
     assert "affinity" not in patch
+
+
+FIRST, SEEN = Target(None, NEW, 0), Target(None, NEW, 100)
+
+
+def test_a_first_model_is_made_where_no_caller_is_led():
+    assert knative.next_step(None, FIRST, predictor) == Create(predictor(NEW), is_hidden=True)
+    assert knative.next_step(None, Target(NEW), predictor) == Create(predictor(NEW))
+    assert standard.next_step(None, FIRST, predictor) == Create(predictor(NEW), is_hidden=True)
+
+
+def test_it_is_shown_once_it_shall_have_traffic_and_is_ready():
+    own = {"r2": NEW}
+    hidden = shown(NEW, None, created="r2", ready="r2", shares={"r2": 100}, identities=own, is_hidden=True)
+    assert knative.next_step(hidden, FIRST, predictor) == Done()
+    step = knative.next_step(hidden, SEEN, predictor)
+    assert step == Patch({"metadata": {"labels": {"networking.knative.dev/visibility": None}}})
+    assert isinstance(knative.next_step(replace(hidden, ready=""), SEEN, predictor), Wait)
+    beside = StandardView("churn", NEW, predictor(NEW), is_ready=True, is_hidden=True)
+    assert standard.next_step(beside, FIRST, predictor) == Done()
+    step = standard.next_step(beside, Target(NEW), predictor)
+    assert step == Patch({"metadata": {"labels": {"networking.kserve.io/visibility": None}}})
+
+
+def test_what_was_tried_in_hiding_is_replaced_before_anybody_is_led_there():
+    beside = StandardView("churn", OTHER, predictor(OTHER), is_ready=True, is_hidden=True)
+    for target in (FIRST, Target(NEW)):
+        step = standard.next_step(beside, target, predictor)
+        assert isinstance(step, Patch)
+        assert step.body["spec"]["predictor"]["model"]["storageUri"].endswith(NEW.digest)
+        assert "metadata" not in step.body
 
 
 STANDARD = StandardView(

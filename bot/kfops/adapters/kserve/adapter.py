@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from kfops.adapters.kserve import arms, cluster, documents, installation, kept, knative, names, standard
+from kfops.adapters.kserve import (
+    arms,
+    cluster,
+    documents,
+    installation,
+    kept,
+    knative,
+    names,
+    open_inference,
+    standard,
+)
 from kfops.adapters.kserve.arms import Names
 from kfops.adapters.kserve.asking import Asker
 from kfops.adapters.kserve.cluster import Cluster
 from kfops.adapters.kserve.documents import Mode, mode_of
-from kfops.adapters.kserve.formats import predict_path
+from kfops.adapters.kserve.formats import predict_path, speaks_only_v2
 from kfops.adapters.kserve.installation import Told
 from kfops.adapters.kserve.kept import Kept
 from kfops.adapters.kserve.knative import KnativeView
@@ -100,9 +112,16 @@ class KServeServing:
         if address is None or seen is None:
             return Answer(None, b"", 0.0, f"no {arm} revision is running")
         name, url = address
-        if path == "predict":
-            form = seen.service["spec"]["predictor"]["model"]["modelFormat"]["name"]
-            path = predict_path(form, environment.model)
+        ask = partial(self._ask, name, url, timeout_s)
+        if path != "predict":
+            return ask(path, body)
+        form = seen.service["spec"]["predictor"]["model"]["modelFormat"]["name"]
+        path = predict_path(form, environment.model)
+        if not speaks_only_v2(form):
+            return ask(path, body)
+        return _in_tensors(ask, path, body)
+
+    def _ask(self, name: str, url: str, timeout_s: float, path: str, body: bytes | None) -> Answer:
         began = self._clock.now()
         answer = self._asker.ask(url, path, body, timeout_s)
         self._own.note(OwnRequest(name, began, answer.status))
@@ -124,12 +143,13 @@ class KServeServing:
         match step:
             case Done() | Wait():
                 return
-            case Create(predictor=predictor):
-                body = documents.inference_service(environment, predictor, self._mode(seen))
+            case Create(predictor=predictor, is_hidden=is_hidden):
+                mode = self._mode(seen)
+                body = documents.inference_service(environment, predictor, mode, is_hidden=is_hidden)
                 self._kubernetes.create(names.services(environment.namespace), body)
             case Patch(body=body) if seen is not None:
                 version = seen.service["metadata"]["resourceVersion"]
-                body = {"metadata": {"resourceVersion": version}, **body}
+                body = {**body, "metadata": {**body.get("metadata", {}), "resourceVersion": version}}
                 self._kubernetes.patch(names.services(environment.namespace, environment.model), body)
             case Delete() if seen is not None:
                 path = names.services(environment.namespace, environment.model)
@@ -177,6 +197,19 @@ class KServeServing:
         if seen is not None and not said:
             said = names.annotations_of(seen.service).get(names.MODE)
         return mode_of(said) or installation.mode_of_new_services(self._kubernetes, self._settings.told)
+
+
+def _in_tensors(ask: Callable[[str, bytes | None], Answer], path: str, body: bytes) -> Answer:
+    """What the model takes is asked of its server first: the names and types of tensors are the exporter's choice."""
+    told = ask(path.removesuffix("/infer"), None)
+    if told.status != HTTPStatus.OK:
+        return told
+    try:
+        asked = open_inference.request(body, told.body)
+    except ValueError as error:
+        return Answer(None, b"", told.seconds, f"not asked: {error}")
+    answer = ask(path, asked)
+    return replace(answer, body=open_inference.answer(answer.body))
 
 
 def _generation(seen: Cluster | None) -> int | None:

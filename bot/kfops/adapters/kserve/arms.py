@@ -44,7 +44,8 @@ def knative_names(view: KnativeView, target: Target, newest: str) -> Names:
 
 
 def knative(view: KnativeView, target: Target, url: str, health: Health) -> Served:
-    reached, wished = _reached(view, target), target.candidate
+    wished = target.candidate
+    reached = None if view.is_hidden else _reached(view, target)
     candidate = incoming = ABSENT
     if wished is not None:
         candidate = _revision(view, wished, health)
@@ -57,7 +58,7 @@ def knative(view: KnativeView, target: Target, url: str, health: Health) -> Serv
     return Served(
         stable=_revision(view, reached, health) if reached else ABSENT,
         candidate=candidate,
-        candidate_weight=view.share(wished),
+        candidate_weight=0 if view.is_hidden else view.share(wished),
         url=url,
         incoming=incoming,
     )
@@ -74,7 +75,8 @@ def standard_names(view: StandardView, target: Target, newest: str) -> Names:
 def standard(view: StandardView, target: Target, url: str, health: Health) -> Served:
     own = view.predictor.get("name")
     stable = _predictor(view, own, view.spec, health)
-    serves = view.is_routed(own) or (stable.readiness is Readiness.READY and view.is_announced)
+    is_announced = view.is_announced and not view.is_hidden
+    serves = view.is_routed(own) or (stable.readiness is Readiness.READY and is_announced)
     canary = view.canary
     beside = _predictor(view, canary.name, canary.identity, health) if canary else _STARTING
     if target.candidate is not None and target.candidate == view.spec:

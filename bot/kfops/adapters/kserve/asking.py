@@ -22,8 +22,8 @@ class Asker:
         # The certificates are loaded once: that takes longer than a prediction.
         self._tls = ssl.create_default_context()
 
-    def ask(self, address: str, path: str, body: bytes, timeout_s: float) -> Answer:
-        """POST `body` as JSON. The time-out is for the whole answer, however slowly it drips."""
+    def ask(self, address: str, path: str, body: bytes | None, timeout_s: float) -> Answer:
+        """POST `body` as JSON; GET without one. The time-out is for the whole answer, however slowly it drips."""
         began = time.monotonic()
         try:
             status, content, complaint = self._exchange(address, path, body, began + timeout_s)
@@ -33,7 +33,9 @@ class Asker:
             return Answer(None, b"", time.monotonic() - began, f"no answer: {error}")
         return Answer(None if complaint else status, content, time.monotonic() - began, complaint)
 
-    def _exchange(self, address: str, path: str, body: bytes, deadline: float) -> tuple[int, bytes, str]:
+    def _exchange(
+        self, address: str, path: str, body: bytes | None, deadline: float
+    ) -> tuple[int, bytes, str]:
         target = httpx.URL(address)
         headers = {"content-type": "application/json"}
         if self._through:
@@ -42,7 +44,7 @@ class Asker:
         left = max(0.001, deadline - time.monotonic())
         with (
             httpx.Client(verify=self._tls, timeout=left, trust_env=False) as client,
-            client.stream("POST", url, content=body, headers=headers) as answer,
+            client.stream("GET" if body is None else "POST", url, content=body, headers=headers) as answer,
         ):
             content = bytearray()
             for chunk in answer.iter_raw(65536):

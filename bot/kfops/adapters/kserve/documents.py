@@ -51,6 +51,11 @@ def predictor(source: ModelSource, uri: str, mode: Mode, account: str) -> Docume
     """One arm. Refused when the address does not carry the digest: then nobody could tell what is served (R13)."""
     if source.digest not in uri:
         raise Refused(f"the model's address {uri!r} does not carry its digest {source.digest}")
+    if source.packages is not None:
+        raise Refused(
+            "the model wants packages of its own, which no runtime of KServe takes from outside of its image",
+            fix="let the ClusterServingRuntime's image have them, or train with what it has",
+        )
     spec, served_by = source.predictor, format_of(source.predictor.format)
     # Standard mode has a Deployment under an HPA, which knows neither sleep nor requests.
     is_knative = mode is Mode.KNATIVE
@@ -97,11 +102,18 @@ def canary(predictor: Mapping[str, Any], name: str, percent: int, replicas: int)
     return {"trafficPercent": percent, "predictor": {"name": name, "minReplicas": replicas, **kept}}
 
 
-def inference_service(key: EnvironmentKey, predictor: Document, mode: Mode) -> Document:
+def inference_service(
+    key: EnvironmentKey, predictor: Document, mode: Mode, *, is_hidden: bool = False
+) -> Document:
     """A new one. Its own annotations are set once and for all: a change of them restarts every pod, and in Knative
     mode it would be a new revision.
     """
     annotations: dict[str, str] = {names.MODE: mode.value}
+    labels = {names.OWNER: key.slug}
+    if is_hidden:
+        labels[names.KNATIVE_VISIBILITY if mode is Mode.KNATIVE else names.STANDARD_VISIBILITY] = (
+            names.CLUSTER_LOCAL
+        )
     if mode is Mode.KNATIVE:
         annotations[names.TAG_ROUTING] = "true"
     return {
@@ -110,7 +122,7 @@ def inference_service(key: EnvironmentKey, predictor: Document, mode: Mode) -> D
         "metadata": {
             "name": key.model,
             "namespace": key.namespace,
-            "labels": {names.OWNER: key.slug},
+            "labels": labels,
             "annotations": annotations,
         },
         "spec": {"predictor": predictor},

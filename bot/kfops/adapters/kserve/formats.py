@@ -46,3 +46,7 @@ def format_of(name: str) -> Format:
 def predict_path(name: str, model: str) -> str:
     """Where a request for a prediction goes."""
     return (format_of(name).predict or "v2/models/{model}/infer").format(model=model)
+
+
+def speaks_only_v2(name: str) -> bool:
+    return format_of(name).predict is None

@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfops.adapters.kserve import documents
+from kfops.adapters.kserve import documents, names
 from kfops.adapters.kserve.names import Identity, annotations_of, identity_of
 from kfops.adapters.kserve.step import Create, Delete, Done, Patch, Rendered, Step, Target, Wait
 
 _ALL = 100
+_SHOWN = Patch({"metadata": {"labels": {names.KNATIVE_VISIBILITY: None}}})
 
 
 @dataclass(frozen=True)
 class KnativeView:
     """`percent` is what was asked for (None: everything to the latest ready revision), `shares` what is routed, by
-    revision. `rolled_out` and `before` are the revisions that last had all traffic.
+    revision. `rolled_out` and `before` are the revisions that last had all traffic. `is_hidden`: no gateway leads here.
     """
 
     spec: Identity | None
@@ -33,6 +34,7 @@ class KnativeView:
     shares: Mapping[str, int] | None = None
     tags: Mapping[str, str] | None = None
     identities: Mapping[str, Identity] | None = None
+    is_hidden: bool = False
 
     def identity(self, revision: str) -> Identity | None:
         return (self.identities or {}).get(revision)
@@ -77,6 +79,7 @@ def look(service: Mapping[str, Any], revisions: list[dict[str, Any]]) -> Knative
         shares=shares,
         tags=tags,
         identities={name: identity for name, identity in known.items() if identity},
+        is_hidden=names.labels_of(service).get(names.KNATIVE_VISIBILITY) == names.CLUSTER_LOCAL,
     )
 
 
@@ -84,11 +87,14 @@ def next_step(view: KnativeView | None, target: Target, rendered: Rendered) -> S
     """`view` None: there is no InferenceService."""
     first = target.stable or target.candidate
     if view is None:
-        return Create(rendered(first)) if first else Done()
+        return Create(rendered(first), target.is_unseen) if first else Done()
     if first is None:
         return Delete()
+    if view.is_hidden and view.spec == first and not target.is_unseen:
+        # The label is no part of a revision: showing it starts nothing anew.
+        return _SHOWN if view.is_live else Wait("it is not ready yet, and not shown to anybody")
     if target.candidate is None or target.stable is None:
-        # A first deployment is alone: nothing shares with it, and whoever calls reaches it as soon as it is ready.
+        # A first deployment is alone: nothing shares with it.
         return _alone(view, first, rendered)
     if view.spec == target.candidate:
         return _share(view, target, rendered)

@@ -13,6 +13,10 @@ DIGEST = "kfops.dev/digest"
 VERSION = "kfops.dev/version"
 MODE = "serving.kserve.io/deploymentMode"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
+# Who has it is not published to the gateway: in Knative's words, and in those that KServe uses without it.
+KNATIVE_VISIBILITY = "networking.knative.dev/visibility"
+STANDARD_VISIBILITY = "networking.kserve.io/visibility"
+CLUSTER_LOCAL = "cluster-local"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 # What KServe writes on everything that loads a model: the address that it is loaded from.
 LOADED_FROM = "internal.serving.kserve.io/storage-initializer-sourceuri"
@@ -74,6 +78,10 @@ def config_maps(namespace: str, name: str = "") -> str:
 
 def _path(group: str, namespace: str, plural: str, name: str) -> str:
     return f"/apis/{group}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+
+
+def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:
+    return dict(document.get("metadata", {}).get("labels") or {})
 
 
 def annotations_of(document: Mapping[str, Any]) -> Mapping[str, str]:

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kfops.adapters.kserve import documents
+from kfops.adapters.kserve import documents, names
 from kfops.adapters.kserve.names import Identity, identity_of, predictor_service
 from kfops.adapters.kserve.step import Create, Delete, Done, Patch, Refuse, Rendered, Step, Target, Wait
 from kfops.adapters.kubernetes.client import condition
 
 _ALL = 100
+_SHOWN = Patch({"metadata": {"labels": {names.STANDARD_VISIBILITY: None}}})
 NO_ROUTE = Refuse(
     "KServe keeps no HTTPRoute for this InferenceService: in Standard mode traffic can only be shared through the Gateway API",
     "set `enableGatewayApi` in KServe's configuration (the ConfigMap inferenceservice-config)",
@@ -40,7 +41,7 @@ class Canary:
 @dataclass(frozen=True)
 class StandardView:
     """`routed`: weights in force by Service, as every route agrees on them; None where there is no route.
-    `is_announced`: KServe says that the whole can be reached.
+    `is_announced`: KServe says that the whole can be reached. `is_hidden`: KServe keeps no route to it.
     """
 
     model: str
@@ -50,6 +51,7 @@ class StandardView:
     is_ready: bool = False
     is_announced: bool = False
     routed: Mapping[str, int] | None = None
+    is_hidden: bool = False
 
     def is_routed(self, name: str | None) -> bool:
         """KServe leads no route to a predictor that was never ready."""
@@ -93,6 +95,7 @@ def look(
         is_ready=is_current and stable.get("status", {}).get("availableReplicas", 0) > 0,
         is_announced=condition(status.get("conditions"), "Ready").get("status") == "True",
         routed=_routed(routes, None if canary is None else predictor_service(model, canary.name)),
+        is_hidden=names.labels_of(service).get(names.STANDARD_VISIBILITY) == names.CLUSTER_LOCAL,
     )
 
 
@@ -100,10 +103,12 @@ def next_step(view: StandardView | None, target: Target, rendered: Rendered) -> 
     """`view` None: there is no InferenceService."""
     first = target.stable or target.candidate
     if view is None:
-        return Create(rendered(first)) if first else Done()
+        return Create(rendered(first), target.is_unseen) if first else Done()
     if first is None:
         return Delete()
-    if target.stable is None and view.spec != first and view.canary is None:
+    if view.is_hidden and view.spec == first and not target.is_unseen:
+        return _SHOWN if view.is_ready else Wait("it is not ready yet, and not shown to anybody")
+    if (target.stable is None or view.is_hidden) and view.spec != first and view.canary is None:
         # The first one that was tried never served anybody.
         return Patch({"spec": {"predictor": documents.replace_predictor(view.predictor, rendered(first))}})
     if target.candidate is None or target.stable is None or view.spec != target.stable:

@@ -17,6 +17,11 @@ class Target:
     candidate: Identity | None = None
     weight: int = 0
 
+    @property
+    def is_unseen(self) -> bool:
+        """A first model that nobody but the bot may reach yet: there is no champion beside which it could have 0 %."""
+        return self.stable is None and self.candidate is not None and self.weight == 0
+
 
 @dataclass(frozen=True)
 class Done:
@@ -32,7 +37,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Create:
+    """`is_hidden`: not published to the gateway that callers use."""
+
     predictor: dict[str, Any]
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
