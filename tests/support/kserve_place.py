@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.support.api_server import ApiServer
 from tests.support.kserve_controller import running
@@ -95,10 +95,16 @@ class KServePlace:
         return found
 
 
+class Called(Protocol):
+    def send(self, content: bytes) -> tuple[int, str | None]:
+        """A user's request: the status, and the version that answered."""
+        ...
+
+
 class Users:
     """They call all the time while a block runs; `answers` are their statuses and versions."""
 
-    def __init__(self, place: KServePlace) -> None:
+    def __init__(self, place: Called) -> None:
         self._place = place
         self.answers: list[tuple[int, str | None]] = []
 

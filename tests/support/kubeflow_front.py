@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from kfops.adapters.local.digest import digest_of_file
 from kfops.adapters.local.pipelines.adapter import LocalPipelines
 from kfops.domain.package import Package
 from kfops.domain.package_ir import read_package
-from kfops.domain.run import RunState
+from kfops.domain.run import ENDED, RunState
 from kfops.ports.pipelines import RunOrder
 
 Document = dict[str, Any]
@@ -95,8 +95,8 @@ class Front:
         run["run_details"] = {
             "task_details": [
                 {"task_id": str(uuid.uuid4()), "run_id": run_id, "display_name": name, "state": state}
-                | _times(started)
-                for name, state, started in self._tasks(seen)
+                | _times(state, seconds)
+                for name, state, seconds in self._tasks(seen)
             ]
         }
         if seen.state is RunState.SUCCEEDED:
@@ -112,11 +112,11 @@ class Front:
             self.holding.discard(run_id)
         self.engine.cancel(run_id)
 
-    def _tasks(self, seen: Any) -> Iterator[tuple[str, str, bool]]:
-        yield "root", "RUNNING", True  # the server lists its own tasks among the others
+    def _tasks(self, seen: Any) -> Iterator[tuple[str, str, float | None]]:
+        yield "root", "RUNNING", 0.0  # the server lists its own tasks among the others
         for step in seen.steps:
-            yield f"{step.name}-driver", "SUCCEEDED", True
-            yield step.name, step.state.value, step.seconds is not None
+            yield f"{step.name}-driver", "SUCCEEDED", 0.0
+            yield step.name, step.state.value, step.seconds
 
     def _hand_over(self, run_id: str, run: Document) -> None:
         work = self.engine.log(run_id).parent / "work"
@@ -142,12 +142,17 @@ def _typed(package: Package, parameters: Mapping[str, Any]) -> Document:
     return {name: int(value) if types.get(name) == "int" else value for name, value in parameters.items()}
 
 
-def _times(started: bool) -> Document:
-    return {"create_time": _now(), "start_time": _now() if started else "1970-01-01T00:00:00Z"}
+def _times(state: str, seconds: float | None) -> Document:
+    """What has not begun began in 1970, in the server's words."""
+    if seconds is None:
+        return {"create_time": _now(), "start_time": "1970-01-01T00:00:00Z"}
+    began = {"create_time": _now(seconds), "start_time": _now(seconds)}
+    return began | ({"end_time": _now()} if state in ENDED else {})
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251 - the front is a server of its own
+def _now(ago_s: float = 0.0) -> str:
+    now = datetime.now(UTC)  # noqa: TID251 - the front is a server of its own
+    return (now - timedelta(seconds=ago_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def create_app(front: Front) -> FastAPI:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +108,14 @@ class Live:
         end = self.ending(self.say(login, number, text), within_s)
         assert end == "rocket", self.replies(number)[-1]
 
+    def approve(self, login: str, number: int) -> None:
+        head = self.pull(number)["head"]["sha"]
+        path = f"/repos/{REPOSITORY}/pulls/{number}/reviews"
+        self.post(login, path, {"event": "APPROVE", "commit_id": head, "body": "Good evidence."})
+
+    def labels(self, number: int) -> list[str]:
+        return [str(one["name"]) for one in self.pull(number)["labels"]]
+
     def replies(self, number: int) -> list[str]:
         comments = self.get(f"/repos/{REPOSITORY}/issues/{number}/comments")
         return [one["body"] for one in comments if one["user"]["type"] == "Bot"]
@@ -128,8 +136,17 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def live(folder: Path, *, requires: str = "[]") -> Iterator[Live]:
-    """A repository from the template, a bot that is started, and ada (admin), bob (maintain), carol (read)."""
+def live(
+    folder: Path,
+    *,
+    requires: str = "[]",
+    settings: Mapping[str, str] = {},
+    edit: Callable[[str], str] = lambda text: text,
+) -> Iterator[Live]:
+    """A repository from the template, a bot that is started, and ada (admin), bob (maintain), carol (read).
+
+    `settings` are the operator's, beside those of every bot here; `edit` changes the template's kfops.yaml.
+    """
     playground = Playground(folder / "forge", clock=SystemClock().now)
     users = {login: playground.add_user(login) for login in ("ada", "bob", "carol")}
     with socket.socket() as one:
@@ -141,7 +158,7 @@ def live(folder: Path, *, requires: str = "[]") -> Iterator[Live]:
         playground.set_role(REPOSITORY, "carol", Role.READ)
         app, key = playground.register_app("kfops")
         playground.add_webhook(f"http://127.0.0.1:{port}/webhooks/github", "secret")
-        playground.import_directory(REPOSITORY, _template(folder, requires))
+        playground.import_directory(REPOSITORY, _template(folder, requires, edit))
         (folder / "app.pem").write_text(key)
         environment = {
             "PATH": os.environ["PATH"],
@@ -153,6 +170,7 @@ def live(folder: Path, *, requires: str = "[]") -> Iterator[Live]:
             "KFOPS_APP_ID": str(app.id),
             "KFOPS_APP_KEY_FILE": str(folder / "app.pem"),
             "KFOPS_WEBHOOK_SECRETS": '["secret"]',
+            **settings,
         }
         world = Live(folder, url, playground, environment)
         for login, user in users.items():
@@ -177,11 +195,11 @@ def _end(world: Live) -> None:
         client.close()
 
 
-def _template(folder: Path, requires: str) -> Path:
+def _template(folder: Path, requires: str, edit: Callable[[str], str]) -> Path:
     source = folder / "model-repository"
     shutil.copytree(TEMPLATE, source, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
     file = source / "kfops.yaml"
-    text = file.read_text().replace("time_budget: 60", "time_budget: 2")
+    text = file.read_text().replace("time_budget: 60", "time_budget: 0, max_iter: 2")
     text = text.replace("deployment:\n", f"deployment:\n{CANARY}")
-    file.write_text(text.replace("{namespace: churn}", f"{{namespace: churn, requires: {requires}}}"))
+    file.write_text(edit(text.replace("{namespace: churn}", f"{{namespace: churn, requires: {requires}}}")))
     return source
