@@ -18,7 +18,7 @@ import pytest
 from kfops.adapters.local.pipelines.adapter import LocalPipelines
 from kfops.adapters.local.processes import Handle, alive, stop
 from kfops.adapters.local.sandbox import Limits, NoSandbox, probe
-from kfops.domain.package import CompileFailure, InputType, Package
+from kfops.domain.package import CompileFailure, Package
 from kfops.domain.package_policy import Allowed
 from kfops.domain.run import ENDED, FailureKind, RunState
 from kfops.ports.errors import Refused
@@ -157,123 +157,6 @@ def is_running(status):
 
 
 # Compiling
-
-
-def test_a_pipeline_is_compiled_to_the_same_package_every_time(pipelines, repository):
-    package = compiled(pipelines, repository)
-    assert (package.name, [step.name for step in package.steps]) == ("two-steps", ["first", "second"])
-    assert [(one.name, one.type, one.default) for one in package.inputs] == [
-        ("words", InputType.LIST, ["a"]),
-        ("x", InputType.INT, 3),
-    ]
-    assert package.inputs[1].description == "how many"
-    for path in (repository / "model").iterdir():
-        os.utime(path, (1, 1))
-    assert compiled(pipelines, repository).digest == package.digest
-
-
-def test_a_compiled_package_is_taken_as_it_is(pipelines, repository):
-    first = compiled(pipelines, repository)
-    shutil.copyfile(first.path, repository / "package.yaml")
-    again = compiled(pipelines, repository, pipeline="package.yaml")
-    assert (again.digest, again.content) == (first.digest, first.content)
-
-
-@pytest.mark.parametrize(
-    ("source", "words", "line"),
-    [
-        ("from kfp import dsl\n\nx = 1 / 0\n", "ZeroDivisionError: division by zero", 3),
-        ("def f(:\n", "SyntaxError", 1),
-        ("import no_such_thing\n", "ModuleNotFoundError: No module named 'no_such_thing'", 1),
-        ("x = 1\n", "no pipeline in the file", None),
-        (
-            TWO_STEPS + "\n\n@dsl.pipeline(name='b')\ndef other():\n    first(x=1)\n",
-            "several pipelines: two_steps, other",
-            None,
-        ),
-        (HEAD + "@dsl.pipeline(name='b')\ndef other():\n    first(x=1)\n", "NameError: name 'first'", 8),
-        ("import sys\nsys.exit('I give up')\n", "I give up", 2),
-        ("import os\nos._exit(7)\n", "exit code 7", None),
-        ("import os\nos.kill(os.getpid(), 9)\n", "ended the process", None),
-        ("raise KeyboardInterrupt\n", "KeyboardInterrupt", 1),
-        (TWO_STEPS.replace("second(x=x,", "second(x='text',"), "x", None),
-    ],
-)
-def test_a_broken_pipeline_is_told_with_its_place(pipelines, repository, source, words, line):
-    (repository / "pipeline.py").write_text(source)
-    failure = compiled(pipelines, repository)
-    assert isinstance(failure, CompileFailure)
-    assert words in failure.summary
-    assert failure.path == "pipeline.py"
-    if line is not None:
-        assert failure.line == line
-        assert failure.code == source.splitlines()[line - 1].strip()
-
-
-def test_an_error_below_an_import_points_at_the_deepest_line_of_the_repository(pipelines, repository):
-    (repository / "steps.py").write_text("def make():\n    raise ValueError('no steps today')\n\nmake()\n")
-    (repository / "pipeline.py").write_text("import steps\n")
-    failure = compiled(pipelines, repository)
-    assert (failure.path, failure.line, failure.summary) == ("steps.py", 2, "ValueError: no steps today")
-
-
-def test_a_pipeline_file_that_loops_is_ended(pipelines, repository):
-    (repository / "pipeline.py").write_text("print('round and round', flush=True)\nwhile True:\n    pass\n")
-    failure = compiled(pipelines, repository, timeout_s=1.5)
-    assert "did not compile within 1.5 s" in failure.summary
-    assert "round and round" in failure.log_tail
-
-
-def test_a_pipeline_file_finds_no_secret_and_writes_nothing(pipelines, repository, tmp_path, monkeypatch):
-    monkeypatch.setenv("GITHUB_TOKEN", SECRET)
-    source = f"""
-import glob, os
-for path in glob.glob('/proc/*/environ'):
-    try: print(open(path).read())
-    except OSError: pass
-print(os.environ)
-for path in ('/repo/made', {str(tmp_path / "made")!r}, '/tmp/made'):
-    try: open(path, 'w').write('x'); print('wrote', path)
-    except OSError as error: print(error)
-raise SystemExit('done')
-"""
-    (repository / "pipeline.py").write_text(source)
-    failure = compiled(pipelines, repository)
-    assert SECRET not in failure.log_tail + failure.summary
-    assert "wrote /tmp/made" in failure.log_tail
-    assert "wrote /repo" not in failure.log_tail
-    assert not (repository / "made").exists()
-    assert not (tmp_path / "made").exists()
-
-
-def test_an_answer_that_is_made_up_is_read_as_foreign(pipelines, repository):
-    forged = "import json, os\n"
-    forged += "[os.write(fd, json.dumps({'package': 'a: &x 1'}).encode()) for fd in (3, 4, 5) if os.path.exists(f'/proc/self/fd/{fd}')]\n"
-    forged += "os._exit(0)\n"
-    (repository / "pipeline.py").write_text(forged)
-    failure = compiled(pipelines, repository)
-    assert isinstance(failure, CompileFailure)
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "words"),
-    [
-        ("missing.py", "no file missing.py"),
-        ("../pipeline.py", "expected a path in the repository"),
-        ("/etc/passwd.py", "expected a path in the repository"),
-        ("data/table.csv", "ends in .py or .yaml"),
-        ("link.yaml", "not a link"),
-        ("bytes.yaml", "not UTF-8"),
-        ("aliased.yaml", "anchor"),
-    ],
-)
-def test_other_files_are_refused(pipelines, repository, pipeline, words):
-    (repository / "link.yaml").symlink_to("/etc/hostname")
-    (repository / "bytes.yaml").write_bytes(b"a: \xff")
-    (repository / "aliased.yaml").write_text("a: &x 1\nb: *x\n")
-    failure = compiled(pipelines, repository, pipeline=pipeline)
-    assert isinstance(failure, CompileFailure)
-    assert words in failure.summary
 
 
 @pytest.mark.parametrize(

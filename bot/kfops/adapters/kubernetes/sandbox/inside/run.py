@@ -44,8 +44,7 @@ def main(work: str, seal: str, said: str = os.devnull) -> None:
     # Neither this process' descriptors nor its environment are for the command, which has the same user.
     ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-        code, is_late = done(order, Path(seal), said, answer, log)
-        report = {"code": code, "is_late": is_late, "log": tail(log)}
+        report = {"code": done(order, Path(seal), said, answer, log), "log": tail(log)}
         answer.seek(0)
         content = answer.read(int(order["largest_answer"]) + 1)
     if len(content) > int(order["largest_answer"]):
@@ -54,10 +53,8 @@ def main(work: str, seal: str, said: str = os.devnull) -> None:
         tell(report | {"answer": content.decode(errors="replace")})
 
 
-def done(
-    order: dict[str, Any], seal: Path, said: str, answer: IO[bytes], log: IO[bytes]
-) -> tuple[int | None, bool]:
-    """(its exit code, None when its time was up; whether it was)."""
+def done(order: dict[str, Any], seal: Path, said: str, answer: IO[bytes], log: IO[bytes]) -> int | None:
+    """Its exit code; None when its time was up."""
     command = [sys.executable if word == "python" else word for word in order["command"]]
     limits = order["limits"]
     variables = {
@@ -89,13 +86,13 @@ def done(
             preexec_fn=confine,  # noqa: PLW1509 - there is one thread
         )
         try:
-            code, is_late = process.wait(order["timeout_s"]), False
+            code = process.wait(order["timeout_s"])
         except subprocess.TimeoutExpired:
-            code, is_late = None, True
+            code = None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return code, is_late
+    return code
 
 
 def sealed(seal: Path) -> None:
