@@ -48,7 +48,9 @@ def score_table(
         sys.exit(
             f"{table} lacks {', '.join(missing)}; {model} version {version.version} takes {', '.join(wanted)}"
         )
-    answers = loaded.predict(rows[wanted])
+    # Whole numbers without a gap are read as integers, which MLflow does not take for the model's floats.
+    floats = [column.name for column in (schema.inputs if schema else ()) if column.type.name == "double"]
+    answers = loaded.predict(rows[wanted].astype(dict.fromkeys(floats, float)))
     scored = rows[keep].copy()
     scored["prediction"] = list(answers)
     scored.to_parquet(predictions.path)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import pyarrow.parquet
 import pytest
 from tests.support.in_memory_models import InMemoryModels
 
@@ -267,3 +271,71 @@ class _DyingTransport(httpx.HTTPTransport):
             raise httpx.ConnectError("gone")
         self._left -= 1
         return super().handle_request(request)
+
+
+TEMPLATE = Path(__file__).parents[2] / "pipeline_template"
+RULE = """
+class Rule:
+    def predict(self, rows, params=None):
+        return ["Yes" if months < LEAST else "No" for months in rows["tenure"]]
+
+def _load_pyfunc(path):
+    return Rule()
+"""
+MLMODEL = """\
+flavors:
+  python_function: {loader_module: rule, code: code, python_version: 3.11.0}
+signature:
+  inputs: '[{"type": "double", "name": "tenure", "required": true}]'
+  outputs: '[{"type": "string", "required": true}]'
+  params: null
+"""
+
+
+def _leaves_before(months: int, run: RunRecord) -> RunRecord:
+    """A model that anybody understands."""
+    model = run.artifacts[Artifact.MODEL]
+    shutil.rmtree(model)
+    (model / "code").mkdir(parents=True)
+    (model / "code" / "rule.py").write_text(RULE.replace("LEAST", str(months)))
+    (model / "MLmodel").write_text(MLMODEL)
+    return run
+
+
+def test_the_templates_batch_scores_a_table_with_the_version_that_serves_production(
+    server: tuple[str, Path], name: str, tmp_path: Path
+) -> None:
+    with closing(MlflowModels(server[0])) as models:
+        for operation, months in (("op:1", 10), ("op:2", 100)):
+            models.record(_leaves_before(months, _run(name, tmp_path, operation)))
+        models.set_alias(name, Alias.CHAMPION, "1")
+        models.set_alias(name, Alias.CHALLENGER, "2")
+    (tmp_path / "table.csv").write_text("customer_id,tenure\na,3\nb,30\n")
+    script = TEMPLATE / "examples" / "batch_scoring.py"
+    words = [
+        "--mlflow",
+        server[0],
+        "--model",
+        name,
+        "--table",
+        str(tmp_path / "table.csv"),
+        "--keep",
+        "customer_id",
+    ]
+
+    done = subprocess.run(
+        [sys.executable, str(script), *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = (tmp_path / "predictions").glob("*/score-table/predictions")
+    table = pyarrow.parquet.read_table(found).to_pydict()
+    assert {one: table[one] for one in ("customer_id", "prediction")} == {
+        "customer_id": ["a", "b"],
+        "prediction": ["Yes", "No"],
+    }
+    assert f"2 rows scored by {name} version 1" in done.stdout
