@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from kfops.adapters.sql.ledger import SqlLedger
 
 _EMPTY: list[bytes] = []
+_LAST: dict[Path, SqlLedger] = {}
 
 
 def empty_ledger(path: Path) -> None:
@@ -20,6 +21,14 @@ def empty_ledger(path: Path) -> None:
 
 
 def open_ledger(path: Path) -> SqlLedger:
+    """The one that was closed last is opened again: making all statements anew takes longer than running them."""
+    if path not in _LAST:
+        _LAST.clear()
+        _LAST[path] = _made(path)
+    return _LAST[path]
+
+
+def _made(path: Path) -> SqlLedger:
     ledger = SqlLedger(f"sqlite:///{path}")
 
     # A crash of the process loses nothing that the operating system has; only that kind is played here.

@@ -30,6 +30,18 @@ def fetched(context: Context, facts: RunFacts, work: Work, then: str) -> Step:
     return Next(then, replace(facts, data_files=tuple(files)))
 
 
+def here(context: Context, facts: RunFacts) -> RunFacts:
+    """The same files once more, where another replica fetched them. Refused when they cannot be had any more."""
+    where = {one.name: one.value for one in facts.parameters}
+    files = (
+        one
+        if Path(one.path).exists()
+        else replace(one, path=str(_file(context, one.parameter, where[one.parameter])))
+        for one in facts.data_files
+    )
+    return replace(facts, data_files=tuple(files))
+
+
 def _outside(facts: RunFacts, work: Work) -> list[tuple[str, str]]:
     """Addresses, wherever they stand, and a path of this machine's where kfops.yaml says that it is the data. What the
     pipeline itself names as a default counts like what a comment names.

@@ -61,7 +61,7 @@ def packaged(
 
 def again(context: Context, facts: RunFacts, work: Work) -> Package | CompileFailure:
     """The package that was made, read from its file once more: what runs is what was checked."""
-    return context.ports.pipelines.compile(_order(context, facts, work, Path(facts.package_path)))
+    return _made(context, facts, work, Path(facts.package_path), facts.package_digest)
 
 
 def config_facts(context: Context, facts: RunFacts, read: RulesRead) -> RunFacts:
@@ -92,7 +92,19 @@ def _package(context: Context, facts: RunFacts, work: Work) -> Package | Compile
             "`/build`",
         )
     path = Path(str(fitting[0].evidence["package_path"]))
-    return context.ports.pipelines.compile(_order(context, facts, work, path))
+    return _made(context, facts, work, path, fitting[0].package_digest)
+
+
+def _made(context: Context, facts: RunFacts, work: Work, path: Path, digest: str) -> Package | CompileFailure:
+    """From its file; compiled once more where another replica has that, and then it must be the same."""
+    if path.is_file():
+        return context.ports.pipelines.compile(_order(context, facts, work, path))
+    made = context.ports.pipelines.compile(_order(context, facts, work, None))
+    if isinstance(made, Package) and made.digest != digest:
+        told = f"compiled once more, it gives another package ({made.digest[:12]} instead of {digest[:12]})"
+        hint = "Let the pipeline file give the same each time: no time, no chance, no machine's name."
+        return CompileFailure(told, work.pipeline.source, hint=hint)
+    return made
 
 
 def _order(context: Context, facts: RunFacts, work: Work, package: Path | None) -> CompileOrder:

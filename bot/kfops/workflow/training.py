@@ -14,7 +14,7 @@ from kfops.domain.package import CompileFailure
 from kfops.domain.run import ENDED, FailureKind
 from kfops.ports.pipelines import RunOrder
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import capacity, environment, packaging
+from kfops.workflow import capacity, data, environment, packaging
 from kfops.workflow.context import Context, End, Next, Step
 
 TICK = timedelta(seconds=1)
@@ -29,7 +29,7 @@ def submitted(context: Context, facts: RunFacts, work: Work) -> Step:
     if isinstance(package, CompileFailure):
         return End(Outcome.FAILED, ReasonCode.COMPILE_FAILED, replace(facts, compile_failure=package))
 
-    name = _name(context, facts)
+    facts, name = data.here(context, facts), _name(context, facts)
     order = RunOrder(
         name=name,
         package=package,
