@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfops.bootstrap import engines, keeping, machine, outside, service
+from kfops.bootstrap import cluster, engines, keeping, machine, outside, service
 from kfops.bootstrap.problem import SettingsProblem
 from kfops.config.errors import ConfigError
 from kfops.ports.errors import Refused, Unavailable
@@ -106,7 +106,9 @@ def _sandbox(settings: Settings) -> Problems:
 
 
 def _models(settings: Settings) -> Problems:
-    _ = settings
+    if settings.mlflow_url:
+        engines.models(settings).version_of("kfops-doctor", "1")
+        return
     import importlib.util
 
     if importlib.util.find_spec("mlflow") is None:
@@ -146,7 +148,7 @@ def _pipelines(settings: Settings) -> Problems:
 
 def _serving(settings: Settings) -> Problems:
     if settings.serving != "local":
-        engines.serving(settings)
+        yield from cluster.examine_kserve(settings)
         return
     from kfops.adapters.local.serving.envoy import envoy_binary
 

@@ -14,18 +14,21 @@ from tests.support.served_models import BROKEN, GOOD, MORTAL, PICKY
 from tests.support.serving_contract import WallClock, body, serve, settled, with_candidate
 
 from kfops.adapters.kserve import documents, names
-from kfops.adapters.kserve.adapter import KServeServing, Settings
+from kfops.adapters.kserve.adapter import KServeServing
+from kfops.adapters.kserve.adapter import Settings as Serves
 from kfops.adapters.kserve.documents import Mode
 from kfops.adapters.kserve.formats import FORMATS
 from kfops.adapters.kserve.installation import Told
 from kfops.adapters.kserve.own_requests import OwnRequests
 from kfops.adapters.kubernetes.access import Access
 from kfops.adapters.kubernetes.client import Conflict, Kubernetes
+from kfops.bootstrap.cluster import examine_kserve
 from kfops.domain.canary_facts import Failure, FailureKind, Readiness
 from kfops.domain.environment import EnvironmentKey
 from kfops.domain.predictor import Batching, PredictorSpec
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.serving import ABSENT, ArmName, Wish
+from kfops.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -167,7 +170,7 @@ def test_a_mode_that_is_not_to_be_known_is_not_guessed(api_server, knative):
             lambda one: f"s3://m/{one.digest}",
             WallClock(),
             OwnRequests(),
-            Settings(Told(namespace="none")),
+            Serves(Told(namespace="none")),
         )
         with pytest.raises(Refused, match="not to be found") as caught:
             blind.apply(knative.key, Wish(stable=knative.source(GOOD, "1")))
@@ -186,7 +189,7 @@ def test_the_mode_that_counts_is_the_one_in_which_kserve_says_that_it_serves(
             lambda one: f"s3://m/{one.digest}",
             WallClock(),
             OwnRequests(),
-            Settings(Told("Knative", "0.21")),
+            Serves(Told("Knative", "0.21")),
         )
         place.until(lambda: misled.observe(place.key).stable.version == "1")
         misled.apply(place.key, Wish(champion, candidate, 5))
@@ -236,7 +239,7 @@ def test_mode_and_version_are_read_from_the_installation(api_server, knative):
         lambda one: f"s3://m/{one.digest}",
         WallClock(),
         OwnRequests(),
-        Settings(Told(namespace=system)),
+        Serves(Told(namespace=system)),
     )
     with pytest.raises(Refused, match=r"KServe v0\.20\.1 shares no traffic in Standard mode"):
         reading.apply(knative.key, Wish(stable=knative.source(GOOD, "1")))
@@ -293,13 +296,42 @@ def test_r14_a_worker_that_is_late_does_not_undo_an_abort(api_server, knative):
         knative.serving.apply(knative.key, Wish(champion, candidate, 0))
 
     with closing(Late(api_server.access(), abort)) as kubernetes:
-        settings = Settings(Told("Knative"))
+        settings = Serves(Told("Knative"))
         late = KServeServing(
             kubernetes, lambda one: f"s3://m/{one.digest}", WallClock(), OwnRequests(), settings
         )
         with pytest.raises(Conflict):
             late.apply(knative.key, Wish(champion, candidate, 50))
     assert knative.service()["spec"]["predictor"]["canaryTrafficPercent"] == 0
+
+
+def test_the_doctor_tells_what_kserve_and_prometheus_lack(api_server, prometheus, tmp_path):
+    system = api_server.namespace("kserve")
+    settings = Settings(
+        data_dir=tmp_path,
+        serving="kserve",
+        storage="s3",
+        s3_address="s3://models/",
+        s3_endpoint="http://127.0.0.1:9",
+        kubeconfig=api_server.kubeconfig(tmp_path / "kubeconfig"),
+        kserve_system_namespace=system,
+        prometheus_url=prometheus.url,
+    )
+
+    def told(**other) -> list[str]:
+        try:
+            found = examine_kserve(settings.model_copy(update=other))
+            return [f"{problem}; {fix}" for problem, fix, _ in found]
+        except (Refused, Unavailable) as error:
+            return [f"{error}; {getattr(error, 'fix', '')}"]
+
+    assert told(kserve_mode="Knative") == []
+    assert "set KFOPS_KSERVE_MODE" in told()[0]
+    assert "set KFOPS_KSERVE_VERSION" in told(kserve_mode="Standard")[0]
+    assert "upgrade KServe" in told(kserve_mode="Standard", kserve_version="0.20")[0]
+    assert told(kserve_mode="Standard", kserve_version="0.21") == []
+    assert "set KFOPS_PROMETHEUS_URL" in told(kserve_mode="Knative", prometheus_url="")[0]
+    assert "did not answer" in told(kserve_mode="Knative", prometheus_url="http://127.0.0.1:9")[0]
 
 
 def test_a_model_is_published_once_and_comes_back_as_it_was_specified(knative):

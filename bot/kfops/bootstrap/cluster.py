@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,6 +14,10 @@ from kfops.bootstrap.problem import SettingsProblem
 from kfops.ports.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kfops.adapters.kserve.installation import Told
+    from kfops.adapters.kubernetes.client import Kubernetes
     from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs
     from kfops.ports.pipelines import Pipelines
     from kfops.ports.serving import ModelSource, Serving
@@ -82,10 +87,7 @@ def kserve(settings: Settings) -> tuple[Serving, Traffic]:
     from kfops.adapters.kserve.adapter import KServeServing
     from kfops.adapters.kserve.adapter import Settings as KServeSettings
     from kfops.adapters.kserve.counting import counted_arms, own_requests
-    from kfops.adapters.kserve.installation import Told
     from kfops.adapters.kserve.own_requests import OwnRequests
-    from kfops.adapters.kubernetes.access import find_access
-    from kfops.adapters.kubernetes.client import Kubernetes
     from kfops.adapters.prometheus.adapter import PrometheusTraffic
     from kfops.adapters.prometheus.api import Prometheus
     from kfops.adapters.prometheus.uncounted import Uncounted
@@ -100,11 +102,7 @@ def kserve(settings: Settings) -> tuple[Serving, Traffic]:
     def publish(source: ModelSource) -> str:
         return models.address(models.put(source.directory))
 
-    told = Told(settings.kserve_mode, settings.kserve_version, settings.kserve_system_namespace)
-    try:
-        kubernetes = Kubernetes(find_access(settings.kubeconfig))
-    except Refused as error:
-        raise SettingsProblem(f"KFOPS_SERVING=kserve: {error}; {error.fix}") from error
+    kubernetes, told = _kserves_cluster(settings)
     own, clock = OwnRequests(), SystemClock()
     asked = KServeSettings(told, settings.kserve_service_account, settings.kserve_ingress)
     serves = KServeServing(kubernetes, publish, clock, own, asked)
@@ -117,3 +115,38 @@ def kserve(settings: Settings) -> tuple[Serving, Traffic]:
         own_requests(own),
         clock,
     )
+
+
+def examine_kserve(settings: Settings) -> Iterator[tuple[str, str, bool]]:
+    """For `kfops doctor`: problem, fix, whether it is grave."""
+    from kfops.adapters.kserve.examination import examine
+    from kfops.adapters.prometheus.api import Prometheus
+
+    kserve(settings)
+    kubernetes, told = _kserves_cluster(settings)
+    with closing(kubernetes):
+        yield from examine(kubernetes, told)
+    if not settings.prometheus_url:
+        yield (
+            "nobody counts requests: rollouts replay held-out requests, or ask",
+            "set KFOPS_PROMETHEUS_URL",
+            False,
+        )
+        return
+    token = settings.prometheus_token.get_secret_value()
+    with closing(Prometheus(settings.prometheus_url, token=lambda: token or None)) as counts:
+        scraped = counts.value("count(up)", SystemClock().now())
+    if scraped is None:
+        yield "Prometheus scrapes nothing", "let it scrape Knative's queue-proxies, or the gateway", True
+
+
+def _kserves_cluster(settings: Settings) -> tuple[Kubernetes, Told]:
+    from kfops.adapters.kserve.installation import Told
+    from kfops.adapters.kubernetes.access import find_access
+    from kfops.adapters.kubernetes.client import Kubernetes
+
+    told = Told(settings.kserve_mode, settings.kserve_version, settings.kserve_system_namespace)
+    try:
+        return Kubernetes(find_access(settings.kubeconfig)), told
+    except Refused as error:
+        raise SettingsProblem(f"KFOPS_SERVING=kserve: {error}; {error.fix}") from error
