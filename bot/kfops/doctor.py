@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfops.bootstrap import cluster, engines, keeping, machine, outside, service
+from kfops.adapters.system_clock import SystemClock
+from kfops.bootstrap import cluster, engines, keeping, machine, outside, replicas, service
 from kfops.bootstrap.problem import SettingsProblem
 from kfops.config.errors import ConfigError
 from kfops.ports.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
+    from kfops.adapters.sql.ledger import SqlLedger
     from kfops.settings import Settings
 
 Problems = Iterator[tuple[str, str, bool]]
+SHARE = f"set {replicas.SHARED} for several replicas, or run one bot"
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,6 @@ def _settings(settings: Settings) -> Problems:
 
 def _forge(settings: Settings) -> Problems:
     from kfops.adapters.github.examination import examine as examine_app
-    from kfops.adapters.system_clock import SystemClock
 
     yield from examine_app(outside.credentials(settings), settings.forge_url, SystemClock().now)
 
@@ -89,10 +91,28 @@ def _ledger(settings: Settings) -> Problems:
         broken = [
             f"{name}: {said}" for identity, name, _ in book.repositories() if (said := book.verify(identity))
         ]
+        yield from _replicas(settings, book)
     finally:
         book.close()
     for sentence in broken:
         yield f"the audit trail is broken: {sentence}", "find out who wrote to the database", True
+
+
+def _replicas(settings: Settings, book: SqlLedger) -> Problems:
+    """The bot that is looked at may be at work already, on this very machine."""
+    own = replicas.own(settings)
+    if book.database.is_sqlite or not own:
+        return
+    here = replicas.Replicas(book, SystemClock(), replicas.me(), own)
+    others = [one.holder for one in here.others()]
+    if len(others) > 1:
+        yield f"{' and '.join(others)} work on this ledger, and not all can: {', '.join(own)}", SHARE, True
+    else:
+        yield (
+            f"one bot at most can work on this ledger, because it keeps what it does on its own machine: {', '.join(own)}",
+            SHARE,
+            False,
+        )
 
 
 def _sandbox(settings: Settings) -> Problems:

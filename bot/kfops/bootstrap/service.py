@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from typing import IO, TYPE_CHECKING
 
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.adapters.system_clock import SystemClock
-from kfops.bootstrap import engines, keeping, machine, outside
+from kfops.bootstrap import engines, keeping, machine, outside, replicas
 from kfops.bootstrap.problem import SettingsProblem
+from kfops.bootstrap.replicas import Replicas
 from kfops.config.policy import OPEN_POLICY, Policy, is_served, load_policy
 from kfops.ports.errors import Unavailable
 from kfops.workflow.context import Options, Ports
@@ -49,6 +49,7 @@ class Bot:
 
     app: FastAPI
     workers: Workers
+    here: Replicas
 
 
 def build(settings: Settings) -> Bot:
@@ -57,7 +58,11 @@ def build(settings: Settings) -> Bot:
 
     if not settings.webhook_secrets:
         raise SettingsProblem("no webhook secret: set KFOPS_WEBHOOK_SECRETS, such as '[\"a long secret\"]'")
-    book, clock, server = keeping.ledger(settings), SystemClock(), outside.forge(settings)
+    book, clock, owner = keeping.ledger(settings), SystemClock(), replicas.me()
+    here = replicas.Replicas(book, clock, owner, replicas.own(settings))
+    if not book.database.is_sqlite:
+        here.enter()  # before anything is started that the other one has too
+    server = outside.forge(settings)
     for repository_id, name, installation in book.repositories():
         server.remember(repository_id, name, installation)
     serves, counts = engines.serving_and_traffic(settings)
@@ -84,15 +89,17 @@ def build(settings: Settings) -> Bot:
         max_runs=settings.max_runs,
         secrets=settings.secrets,
     )
-    owner, inbox = f"{socket.gethostname()}:{os.getpid()}", _Remembering(book, server)
+    inbox = _Remembering(book, server)
     recovery = Recovery(server, book, inbox.accept, clock, lambda name: is_served(rules, name), owner)
     scheduling = Scheduling(server, book, clock, rules, owner)
-    repairs = (
+    repairs: tuple[Repair, ...] = (
         Repair("recovery", EVERY.total_seconds(), recovery.look),
         Repair("scheduling", SCHEDULED_EVERY.total_seconds(), scheduling.look),
         Repair("settling", SETTLING_S, lambda: settle(ports, options, owner)),
         Repair("pruning", PRUNED_EVERY.total_seconds(), machine.pruning(settings, book, installs).prune),
     )
+    if not book.database.is_sqlite:
+        repairs = (*repairs, Repair("presence", replicas.EVERY_S, here.renew))
     workers = Workers(ports, options, owner, settings.workers, repairs)
     app = create_app(
         inbox,
@@ -104,7 +111,7 @@ def build(settings: Settings) -> Bot:
         forge_calls=lambda: server.calls,
     )
     outside.dashboard(settings, app, book, server, clock)
-    return Bot(app, workers)
+    return Bot(app, workers, here)
 
 
 def serve(settings: Settings) -> None:
@@ -129,6 +136,7 @@ def serve(settings: Settings) -> None:
             uvicorn.Server(uvicorn.Config(bot.app, log_level="warning")).run(sockets=[listener])
         finally:
             bot.workers.stop()
+            bot.here.leave()
 
 
 def _problems(book: SqlLedger, clock: SystemClock) -> list[str]:
