@@ -5,38 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from http import HTTPStatus
-from typing import Any
 
 from kfops.adapters.kserve import (
-    arms,
     cluster,
     documents,
     installation,
     kept,
-    knative,
+    modes,
     names,
-    open_inference,
-    standard,
 )
 from kfops.adapters.kserve.arms import Names
-from kfops.adapters.kserve.asking import Asker
+from kfops.adapters.kserve.asking import Asker, in_tensors
 from kfops.adapters.kserve.cluster import Cluster
 from kfops.adapters.kserve.documents import Mode, mode_of
 from kfops.adapters.kserve.formats import predict_path, speaks_only_v2
 from kfops.adapters.kserve.installation import Told
 from kfops.adapters.kserve.kept import Kept
-from kfops.adapters.kserve.knative import KnativeView
 from kfops.adapters.kserve.names import Identity
 from kfops.adapters.kserve.own_requests import OwnRequest, OwnRequests
-from kfops.adapters.kserve.standard import StandardView
 from kfops.adapters.kserve.step import Create, Delete, Done, Patch, Refuse, Step, Target, Wait
 from kfops.adapters.kubernetes.client import Conflict, Kubernetes
-from kfops.domain.canary_facts import Readiness
 from kfops.domain.environment import EnvironmentKey
 from kfops.ports.clock import Clock
 from kfops.ports.errors import Refused, Unavailable
-from kfops.ports.serving import ABSENT, Answer, Arm, ArmName, ModelSource, Served, Wish
+from kfops.ports.serving import Answer, ArmName, ModelSource, Served, Wish
 
 _TRIES = 4  # KServe writes the status of what is patched here, so conflicts are daily business
 
@@ -74,19 +66,8 @@ class KServeServing:
     def observe(self, environment: EnvironmentKey) -> Served:
         wish = kept.read(self._kubernetes, environment)
         seen = cluster.look(self._kubernetes, environment)
-        is_settled = isinstance(_next(seen, wish), Done)
-        return replace(self._shown(environment, wish.target, seen), is_settled=is_settled)
-
-    def _shown(self, environment: EnvironmentKey, wished: Target, seen: Cluster | None) -> Served:
-        if seen is None or seen.view is None:
-            url = cluster.in_cluster_url(environment)
-            candidate, stable = (
-                Arm(Readiness.STARTING) if one else ABSENT for one in (wished.candidate, wished.stable)
-            )
-            return Served(ABSENT, candidate, 0, url, incoming=stable)
-        if isinstance(seen.view, KnativeView):
-            return arms.knative(seen.view, wished, seen.url, seen.health)
-        return arms.standard(seen.view, wished, seen.url, seen.health)
+        is_settled = isinstance(modes.next_step(seen, wish), Done)
+        return replace(modes.shown(environment, wish.target, seen), is_settled=is_settled)
 
     def apply(self, environment: EnvironmentKey, wish: Wish) -> None:
         if not 0 <= wish.candidate_weight <= 100:  # noqa: PLR2004 - per cent
@@ -96,7 +77,7 @@ class KServeServing:
         wished = self._keep(environment, before, wish, seen)
         for _ in range(_TRIES):
             try:
-                return self._take(environment, seen, _next(seen, wished))
+                return self._take(environment, seen, modes.next_step(seen, wished))
             except Conflict:
                 seen = self._unless_overruled(environment, seen, wished)
         raise Unavailable("the InferenceService is written to all the time")
@@ -106,9 +87,9 @@ class KServeServing:
     ) -> Answer:
         wished = kept.read(self._kubernetes, environment)
         seen = cluster.look(self._kubernetes, environment)
-        counted = _names(seen, wished)
+        counted = modes.counted(seen, wished)
         named = counted.stable if arm is ArmName.STABLE else counted.candidate
-        address = _address(seen, environment, named) if seen else None
+        address = modes.alone_at(seen, environment, named) if seen else None
         if address is None or seen is None:
             return Answer(None, b"", 0.0, f"no {arm} revision is running")
         name, url = address
@@ -119,7 +100,7 @@ class KServeServing:
         path = predict_path(form, environment.model)
         if not speaks_only_v2(form):
             return ask(path, body)
-        return _in_tensors(ask, path, body)
+        return in_tensors(ask, path, body)
 
     def _ask(self, name: str, url: str, timeout_s: float, path: str, body: bytes | None) -> Answer:
         began = self._clock.now()
@@ -137,7 +118,7 @@ class KServeServing:
         wished = kept.read(self._kubernetes, environment)
         seen = cluster.look(self._kubernetes, environment)
         said = seen.service.get("status", {}).get("deploymentMode") if seen else None
-        return mode_of(said), _names(seen, wished)
+        return mode_of(said), modes.counted(seen, wished)
 
     def _take(self, environment: EnvironmentKey, seen: Cluster | None, step: Step) -> None:
         match step:
@@ -187,7 +168,7 @@ class KServeServing:
         )
         target = Target(stable, candidate if candidate != stable else None, wish.candidate_weight)
         after = before.wished(target, fresh)
-        counted = _names(seen, after)
+        counted = modes.counted(seen, after)
         if counted.candidate:
             after = replace(after, newest=counted.candidate[-1])
         return after if after == before else kept.write(self._kubernetes, environment, after)
@@ -199,53 +180,6 @@ class KServeServing:
         return mode_of(said) or installation.mode_of_new_services(self._kubernetes, self._settings.told)
 
 
-def _in_tensors(ask: Callable[[str, bytes | None], Answer], path: str, body: bytes) -> Answer:
-    """What the model takes is asked of its server first: the names and types of tensors are the exporter's choice."""
-    told = ask(path.removesuffix("/infer"), None)
-    if told.status != HTTPStatus.OK:
-        return told
-    try:
-        asked = open_inference.request(body, told.body)
-    except ValueError as error:
-        return Answer(None, b"", told.seconds, f"not asked: {error}")
-    answer = ask(path, asked)
-    return replace(answer, body=open_inference.answer(answer.body))
-
-
 def _generation(seen: Cluster | None) -> int | None:
     """Counts changes of the specification alone."""
     return seen.service["metadata"].get("generation") if seen else None
-
-
-def _next(seen: Cluster | None, wished: Kept) -> Step:
-    def rendered(identity: Identity) -> dict[str, Any]:
-        return wished.predictors[identity]
-
-    if seen is None:
-        return knative.next_step(None, wished.target, rendered)
-    if "deletionTimestamp" in seen.service["metadata"]:
-        return Wait("it is being deleted")
-    if isinstance(seen.view, KnativeView):
-        return knative.next_step(seen.view, wished.target, rendered)
-    if isinstance(seen.view, StandardView):
-        return standard.next_step(seen.view, wished.target, rendered)
-    if wished.target == Target():
-        return Delete()
-    return Wait("KServe has not taken it up yet")
-
-
-def _names(seen: Cluster | None, wished: Kept) -> Names:
-    if seen is not None and isinstance(seen.view, KnativeView):
-        return arms.knative_names(seen.view, wished.target, wished.newest)
-    if seen is not None and isinstance(seen.view, StandardView):
-        return arms.standard_names(seen.view, wished.target, wished.newest)
-    return Names(newest=wished.newest)
-
-
-def _address(seen: Cluster, key: EnvironmentKey, named: tuple[str, ...]) -> tuple[str, str] | None:
-    """The newest of an arm's names that can be asked alone, and where."""
-    if isinstance(seen.view, KnativeView):
-        tags = seen.view.tags or {}
-        return next(((name, tags[name]) for name in reversed(named) if name in tags), None)
-    reachable = [name for name in named if seen.health(name).readiness is Readiness.READY]
-    return next(((name, f"http://{name}.{key.namespace}.svc.cluster.local") for name in reachable), None)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
 
 import httpx
 
+from kfops.adapters.kserve import open_inference
 from kfops.ports.serving import Answer
 
 _LARGEST_ANSWER = 16 << 20
@@ -54,3 +58,16 @@ class Asker:
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the answer is not complete")
             return answer.status_code, bytes(content), ""
+
+
+def in_tensors(ask: Callable[[str, bytes | None], Answer], path: str, body: bytes) -> Answer:
+    """What the model takes is asked of its server first: the names and types of tensors are the exporter's choice."""
+    told = ask(path.removesuffix("/infer"), None)
+    if told.status != HTTPStatus.OK:
+        return told
+    try:
+        asked = open_inference.request(body, told.body)
+    except ValueError as error:
+        return Answer(None, b"", told.seconds, f"not asked: {error}")
+    answer = ask(path, asked)
+    return replace(answer, body=open_inference.answer(answer.body))
