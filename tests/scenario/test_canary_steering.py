@@ -7,52 +7,19 @@ from datetime import timedelta
 
 import pytest
 from tests.support.in_memory_serving import Behaviour
+from tests.support.ways import deployed, rollout, said, trained, until
 from tests.support.world import World, model, world
 
 from kfops.domain.canary_facts import Counts, Failure, FailureKind, Readiness, Unknown
 from kfops.domain.facts import DeployFacts, load
 from kfops.domain.operation import Kind
-from kfops.domain.rollout import Phase, Reason, Rollout
+from kfops.domain.rollout import Phase, Reason
 from kfops.ports.errors import Refused
 
 CLIMB = (
     "{steps: [5, 50], hold: 1m, min_requests: 30, max_error_increase: 0.2, max_latency_ratio: 5,"
     " patience: 1h, watch: 2s}"
 )
-
-
-def trained(here: World, **told) -> int:
-    number = here.pull_request("ana", model(**told))
-    here.comment(number, "/build_run")
-    here.settle()
-    return number
-
-
-def deployed(here: World, **told) -> int:
-    number = trained(here, **told)
-    here.comment(number, "/deploy")
-    here.settle()
-    assert here.pull(number).is_merged, here.reply(number)
-    return number
-
-
-def said(here: World, number: int, text: str, by: str = "ana") -> str:
-    here.comment(number, text, by=by)
-    here.turn()
-    return here.reply(number)
-
-
-def rollout(here: World, comment: int) -> Rollout | None:
-    facts = here.operation(comment).facts
-    return load(DeployFacts, facts).rollout if facts else None
-
-
-def until(here: World, comment: int, phase: Phase) -> Rollout:
-    for _ in here.walk():
-        found = rollout(here, comment)
-        if found is not None and found.phase is phase:
-            return found
-    raise AssertionError(here.describe())
 
 
 def canary(here: World, **told) -> tuple[int, int]:

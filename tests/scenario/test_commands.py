@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.support.world import World, model, world
+from tests.support.ways import deployed, said, trained, until
+from tests.support.world import model, world
 
 from kfops.domain.rollout import Phase
 from kfops.domain.run import ENDED, RunState
@@ -19,37 +20,6 @@ CLIMB = (
 def here(tmp_path):
     with world(tmp_path) as made:
         yield made
-
-
-def trained(here: World, author: str = "ana", **told) -> int:
-    number = here.pull_request(author, model(**told))
-    here.comment(number, "/build_run", by=author)
-    here.settle()
-    return number
-
-
-def deployed(here: World, **told) -> int:
-    number = trained(here, **told)
-    here.comment(number, "/deploy")
-    here.settle()
-    assert here.pull(number).is_merged, here.reply(number)
-    return number
-
-
-def said(here: World, number: int, text: str, by: str = "ana") -> str:
-    """The reply to a command that is carried out at once."""
-    here.comment(number, text, by=by)
-    here.turn()
-    return here.reply(number)
-
-
-def until(here: World, comment: int, phase: Phase) -> None:
-    """Time passes until the rollout of this comment is there."""
-    for _ in here.walk():
-        facts = here.operation(comment).facts
-        if (facts.get("rollout") or {}).get("phase") == phase:
-            return
-    raise AssertionError(here.describe())
 
 
 def test_a_lock_holds_deployments_off_until_it_is_let_go(here):

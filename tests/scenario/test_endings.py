@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.support.ways import trained
 from tests.support.weather import Fault
 from tests.support.world import CONFIG, World, model, world
 
@@ -92,15 +93,8 @@ def test_a_run_whose_process_dies_is_tried_once_more_and_then_given_up(here):
     assert "this is attempt 2" in here.reply(number)
 
 
-def trained(here: World) -> int:
-    number = here.pull_request("ana", model(roc_auc=0.84))
-    here.comment(number, "/build_run")
-    here.settle()
-    return number
-
-
 def test_a_merge_that_the_forge_refuses_restores_the_champion(here):
-    number = trained(here)
+    number = trained(here, roc_auc=0.84)
     said = here.comment(number, "/deploy")
     has_conflict = False
     for _ in here.walk():

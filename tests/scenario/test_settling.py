@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.support.ways import trained
 from tests.support.weather import Fault
 from tests.support.world import World, model, world
 
@@ -35,13 +36,6 @@ def closing_begins(here: World, asked: int) -> None:
     for _ in here.walk():
         if here.operation(asked).phase == "closing":
             return
-
-
-def trained(here: World) -> int:
-    number = here.pull_request("ana", model())
-    here.comment(number, "/build_run")
-    here.settle()
-    return number
 
 
 def test_r18_closing_ends_when_the_forge_was_away_for_six_hours_however_often_it_was_tried(here):

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.support.forge_here import commit
+from tests.support.ways import deployed, settled, trained, until
 from tests.support.world import CONFIG, World, model, world
 
 from kfops.config.policy import load_policy
@@ -30,35 +31,6 @@ def here(tmp_path):
 def easy(tmp_path):
     with world(tmp_path) as made:
         yield made
-
-
-def trained(here: World, author: str = "ana", **told) -> int:
-    number = here.pull_request(author, model(**told))
-    here.comment(number, "/build_run", by=author)
-    here.settle()
-    return number
-
-
-def deployed(here: World, **told) -> int:
-    number = trained(here, **told)
-    here.approve(number, by="bo")
-    asked(here, number, "/deploy")
-    assert here.pull(number).is_merged, here.reply(number)
-    return number
-
-
-def asked(here: World, number: int, text: str, by: str = "ana") -> str:
-    """Said, settled; the reply."""
-    here.comment(number, text, by=by)
-    here.settle()
-    return here.reply(number)
-
-
-def until(here: World, comment: int, phase: Phase) -> None:
-    for _ in here.walk():
-        if (here.operation(comment).facts.get("rollout") or {}).get("phase") == phase:
-            return
-    raise AssertionError(here.describe())
 
 
 def policy(here: World, text: str) -> None:
@@ -94,7 +66,7 @@ def test_r5_a_comment_that_was_edited_or_deleted_meanwhile_deploys_nothing(easy)
 
 def test_r5_r8_a_comment_that_is_deleted_during_the_canary_promotes_nothing(tmp_path):
     with world(tmp_path, canary=CLIMB) as here:
-        deployed(here)
+        deployed(here, approved_by="bo")
         second = trained(here, roc_auc=0.84)
         said = here.comment(second, "/deploy")
         until(here, said, Phase.HOLD)
@@ -124,7 +96,7 @@ def test_r3_a_deployment_that_is_found_too_late_is_told_and_not_done(easy):
 
 def test_r6_r8_a_role_that_is_taken_away_during_the_canary_promotes_nothing(tmp_path):
     with world(tmp_path, canary=CLIMB) as here:
-        deployed(here)
+        deployed(here, approved_by="bo")
         second = trained(here, author="cleo", roc_auc=0.84)
         said = here.comment(second, "/deploy", by="bo")
         until(here, said, Phase.HOLD)
@@ -138,7 +110,7 @@ def test_r6_r8_a_role_that_is_taken_away_during_the_canary_promotes_nothing(tmp_
 
 def test_r8_r8b_an_approval_that_is_dismissed_during_the_canary_promotes_nothing(tmp_path):
     with world(tmp_path, requires=("approval",), canary=CLIMB) as here:
-        deployed(here)
+        deployed(here, approved_by="bo")
         second = trained(here, roc_auc=0.84)
         review = here.approve(second, by="bo")
         said = here.comment(second, "/deploy")
@@ -152,19 +124,19 @@ def test_r8_r8b_an_approval_that_is_dismissed_during_the_canary_promotes_nothing
 
 def test_r6_r8b_whose_approval_counts_and_for_which_commit(here):
     number = trained(here)
-    assert "no approval" in asked(here, number, "/deploy")
+    assert "no approval" in settled(here, number, "/deploy")
     here.approve(number, by="dan")
-    assert "dan may not write here" in asked(here, number, "/deploy")
+    assert "dan may not write here" in settled(here, number, "/deploy")
     before = here.pull(number).head_sha
     here.approve(number, by="bo")
     here.push(number, {"README.md": "more"}, by="cleo")
-    asked(here, number, "/build_run")
-    assert f"bo approved {before[:7]}, not this commit" in asked(here, number, "/deploy")
+    settled(here, number, "/build_run")
+    assert f"bo approved {before[:7]}, not this commit" in settled(here, number, "/deploy")
     here.approve(number, by="cleo")
-    assert "cleo pushed last" in asked(here, number, "/deploy")
+    assert "cleo pushed last" in settled(here, number, "/deploy")
 
     here.approve(number, by="bo")
-    asked(here, number, "/deploy")
+    settled(here, number, "/deploy")
     assert here.pull(number).is_merged
 
 
@@ -189,13 +161,13 @@ def test_r7_what_cannot_be_undone_needs_its_commit_named_where_no_delivery_told_
     number = easy.pull_request("ana", model())
     easy.mail.clear()  # the webhook was not there yet
     easy.is_mail_held = False
-    asked(easy, number, "/build_run")
+    settled(easy, number, "/build_run")
     head = easy.pull(number).head_sha
 
-    assert "`needs_sha`" in asked(easy, number, "/deploy")
+    assert "`needs_sha`" in settled(easy, number, "/deploy")
     assert f"/deploy --sha {head[:12]}" in easy.reply(number)
-    assert "`sha_mismatch`" in asked(easy, number, f"/deploy --sha {'0' * 12}")
-    asked(easy, number, f"/deploy --sha {head[:12]}")
+    assert "`sha_mismatch`" in settled(easy, number, f"/deploy --sha {'0' * 12}")
+    settled(easy, number, f"/deploy --sha {head[:12]}")
     assert easy.pull(number).is_merged
 
 
@@ -226,25 +198,25 @@ def test_r9_a_fork_runs_at_the_commit_that_was_allowed_and_is_never_deployed(eas
     number = from_a_fork(easy)
     head = easy.pull(number).head_sha
 
-    assert "`fork_needs_ok`" in asked(easy, number, "/build_run", by="ana")
+    assert "`fork_needs_ok`" in settled(easy, number, "/build_run", by="ana")
     assert f"/ok-to-test {head}" in easy.reply(number)
-    assert "`permission_denied`" in asked(easy, number, f"/ok-to-test {head}", by="eve")
-    assert "`sha_mismatch`" in asked(easy, number, f"/ok-to-test {'0' * 40}", by="ana")
-    assert "may run in the sandbox" in asked(easy, number, f"/ok-to-test {head}", by="cleo")
-    assert "0.99" in asked(easy, number, "/build_run", by="ana")
+    assert "`permission_denied`" in settled(easy, number, f"/ok-to-test {head}", by="eve")
+    assert "`sha_mismatch`" in settled(easy, number, f"/ok-to-test {'0' * 40}", by="ana")
+    assert "may run in the sandbox" in settled(easy, number, f"/ok-to-test {head}", by="cleo")
+    assert "0.99" in settled(easy, number, "/build_run", by="ana")
     for text in ("/deploy", "/staging_deploy"):
-        assert "`fork`" in asked(easy, number, text, by="ana")
+        assert "`fork`" in settled(easy, number, text, by="ana")
     assert easy.serving().stable.version is None
 
 
 def test_r9_what_was_allowed_is_not_remembered_past_a_push(easy):
     number = from_a_fork(easy)
-    asked(easy, number, f"/ok-to-test {easy.pull(number).head_sha}")
+    settled(easy, number, f"/ok-to-test {easy.pull(number).head_sha}")
     fork = easy.playground.repository("eve/churn")
     commit(easy.playground, fork, "better", {"x.txt": "x"}, onto="better", by=easy.playground.user("eve"))
     easy.deliver()
 
-    assert "`fork_needs_ok`" in asked(easy, number, "/build_run")
+    assert "`fork_needs_ok`" in settled(easy, number, "/build_run")
 
 
 # R10: the rules.
@@ -257,16 +229,16 @@ def test_r10_a_pull_request_that_softens_the_rules_is_told_so_and_judged_by_thos
         .replace("roc_auc >= 0.70", "roc_auc >= 0.10")
     )
     number = here.pull_request("ana", {**model(roc_auc=0.5), "kfops.yaml": config})
-    first = asked(here, number, "/build_run")
+    first = settled(here, number, "/build_run")
 
     assert "edits rules of `kfops.yaml`" in first
     assert "`evidence.gates`" in first
     assert "roc_auc >= 0.70" in first
     assert "does not hold" in first
-    assert "`metric_gate`" in asked(here, number, "/deploy")
+    assert "`metric_gate`" in settled(here, number, "/deploy")
     here.push(number, model(roc_auc=0.8))
-    asked(here, number, "/build_run")
-    assert "`not_approved`" in asked(here, number, "/deploy")
+    settled(here, number, "/build_run")
+    assert "`not_approved`" in settled(here, number, "/deploy")
 
 
 def test_r10_the_pull_request_that_adopts_kfops_runs_and_is_not_deployed(easy):
@@ -278,13 +250,13 @@ def test_r10_the_pull_request_that_adopts_kfops_runs_and_is_not_deployed(easy):
     config = CONFIG.replace("CANARY", CLIMB).replace("REQUIRES", "[]")
     number = easy.pull_request("ana", {**model(), "kfops.yaml": config})
 
-    first = asked(easy, number, "/build_run")
+    first = settled(easy, number, "/build_run")
     assert "There is no `kfops.yaml` on the default branch yet" in first
     assert "merge `kfops.yaml` into the default branch; deploying waits for it" in first
-    refused = asked(easy, number, "/deploy")
+    refused = settled(easy, number, "/deploy")
     assert "`rules_not_adopted`" in refused
     assert "Merge this file first; runs work meanwhile." in refused
-    assert "`rules_not_adopted`" in asked(easy, number, "/plan staging_deploy")
+    assert "`rules_not_adopted`" in settled(easy, number, "/plan staging_deploy")
 
 
 def test_r10_a_base_of_ones_own_choice_brings_no_rules_and_is_not_deployed(easy):
@@ -302,9 +274,9 @@ def test_r10_a_base_of_ones_own_choice_brings_no_rules_and_is_not_deployed(easy)
         by=easy.playground.user("ana"),
     )
     number = easy.pull_request("ana", model(roc_auc=0.8), base="soft")
-    asked(easy, number, "/build_run")
+    settled(easy, number, "/build_run")
 
-    refused = asked(easy, number, "/deploy")
+    refused = settled(easy, number, "/deploy")
     assert "`base_not_allowed`" in refused
     assert "Change the base of this pull request to `main`." in refused
 
@@ -334,7 +306,7 @@ def test_r10_what_the_operators_policy_refuses_is_refused(easy, name):
     text, expected = POLICIES[name]
     policy(easy, text)
 
-    assert f"`{expected}`" in asked(easy, number, "/deploy")
+    assert f"`{expected}`" in settled(easy, number, "/deploy")
     assert easy.serving().stable.version is None
 
 
@@ -345,7 +317,7 @@ def test_r10_a_policy_that_grants_what_is_asked_for_is_in_nobodys_way(easy):
         "permissions: {deploy: maintain}",
     )
     number = trained(easy)
-    asked(easy, number, "/deploy")
+    settled(easy, number, "/deploy")
 
     assert easy.pull(number).is_merged
 
@@ -357,7 +329,7 @@ def test_r10_the_operator_may_name_another_branch_for_the_rules(easy):
     )
     number = trained(easy)
 
-    assert "`rules_not_adopted`" in asked(easy, number, "/deploy")  # no file on that branch
+    assert "`rules_not_adopted`" in settled(easy, number, "/deploy")  # no file on that branch
 
 
 # R12: the ledger.
@@ -376,8 +348,8 @@ def test_r12_labels_titles_and_forged_replies_decide_nothing(easy):
         )
     easy.deliver()
 
-    assert "`no_run`" in asked(easy, number, "/deploy")
-    assert "Nothing serves yet" in asked(easy, number, "/status") or "| production |" in easy.reply(number)
+    assert "`no_run`" in settled(easy, number, "/deploy")
+    assert "Nothing serves yet" in settled(easy, number, "/status") or "| production |" in easy.reply(number)
     assert easy.serving().stable.version is None
 
 
@@ -414,22 +386,22 @@ def test_r13_what_serves_bears_its_pull_request_its_commit_and_its_digest(easy):
 def test_r13_a_run_of_another_commit_or_of_another_pull_request_is_no_run_of_this_one(easy):
     number = trained(easy)
     other = easy.pull_request("bo", model(roc_auc=0.9))
-    assert "`no_run`" in asked(easy, other, "/deploy --run 1", by="bo")
+    assert "`no_run`" in settled(easy, other, "/deploy --run 1", by="bo")
     easy.push(number, {"README.md": "words"})
-    assert "`no_run`" in asked(easy, number, "/deploy --run 1")
+    assert "`no_run`" in settled(easy, number, "/deploy --run 1")
 
 
 def test_r13_the_digest_that_staging_serves_is_the_one_that_production_gets(tmp_path):
     with world(tmp_path, requires=("staging",)) as here:
         number = trained(here)
-        assert "`not_in_staging`" in asked(here, number, "/deploy")
+        assert "`not_in_staging`" in settled(here, number, "/deploy")
         assert "/staging_deploy" in here.reply(number)
-        asked(here, number, "/staging_deploy")
+        settled(here, number, "/staging_deploy")
         in_staging = here.serving("staging").stable.digest
-        asked(here, number, "/build_run")  # another model of the same commit, not seen in staging
+        settled(here, number, "/build_run")  # another model of the same commit, not seen in staging
         if here.ledger.runs(here.repository.id)[0].model_digest != in_staging:
-            assert "`not_in_staging`" in asked(here, number, "/deploy")
-        asked(here, number, "/deploy --run 1")
+            assert "`not_in_staging`" in settled(here, number, "/deploy")
+        settled(here, number, "/deploy --run 1")
 
         assert here.serving().stable.digest == in_staging
         assert here.pull(number).is_merged
@@ -456,7 +428,7 @@ def test_r18_deployments_and_check_runs_reach_their_end_when_all_goes_well(easy)
 @pytest.mark.parametrize("ending", ["cancel", "push", "close", "bad model"])
 def test_r18_nothing_outside_is_left_open_whatever_ends_a_rollout(tmp_path, ending):
     with world(tmp_path, canary=CLIMB) as here:
-        deployed(here)
+        deployed(here, approved_by="bo")
         answers = "fails_for_some" if ending == "bad model" else "right"
         second = trained(here, answers=answers, roc_auc=0.84)
         said = here.comment(second, "/deploy")
@@ -481,10 +453,10 @@ def test_r18_nothing_outside_is_left_open_whatever_ends_a_rollout(tmp_path, endi
 def test_r19_force_needs_its_own_role_and_a_reason_and_is_shown_and_written_down(here):
     number = trained(here)
 
-    assert "`permission_denied`" in asked(here, number, '/deploy --force=approval --reason "fire"')
-    assert "`mistyped`" in asked(here, number, "/deploy --force=approval", by="olga")
-    assert "`not_approved`" in asked(here, number, '/deploy --force=checks --reason "fire"', by="olga")
-    told = asked(here, number, '/deploy --force=approval --reason "the fire is out"', by="olga")
+    assert "`permission_denied`" in settled(here, number, '/deploy --force=approval --reason "fire"')
+    assert "`mistyped`" in settled(here, number, "/deploy --force=approval", by="olga")
+    assert "`not_approved`" in settled(here, number, '/deploy --force=checks --reason "fire"', by="olga")
+    told = settled(here, number, '/deploy --force=approval --reason "the fire is out"', by="olga")
 
     assert here.pull(number).is_merged
     assert "Forced past: `approval`. Reason: the fire is out" in told
