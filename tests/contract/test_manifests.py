@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support import manifests
+from tests.support import node as nodes
 from tests.support.api_server import ApiServer
 from tests.support.kserve_place import MODEL, KServePlace, place_of
 from tests.support.manifests import KUBECTL, OVERLAYS, overlay
@@ -20,7 +21,12 @@ from tests.support.served_models import GOOD, PICKY
 from tests.support.serving_contract import body, serve, with_candidate
 
 from kfops.adapters.kubernetes.client import Kubernetes
+from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs
+from kfops.adapters.kubernetes.sandbox.job import FETCHES, Place
+from kfops.adapters.local.pipelines.compiling import Compiler
 from kfops.config.policy import load_policy
+from kfops.domain.package_policy import Allowed
+from kfops.ports.pipelines import CompileOrder
 from kfops.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -123,9 +129,22 @@ def test_the_sandbox_has_no_network_no_token_and_bounds():
     accounts = [one for one in found if one["kind"] == "ServiceAccount"]
     assert accounts
     assert all(one["automountServiceAccountToken"] is False for one in accounts)
-    (policy,) = [one for one in found if one["kind"] == "NetworkPolicy"]
-    assert policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    policies = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "NetworkPolicy"}
+    assert policies.keys() == {"nothing", "source"}
+    assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    # What fetches its archive first is opened for that, outwards only; nothing else is.
+    assert policies["source"]["podSelector"] == {"matchLabels": {FETCHES: "address"}}
+    assert policies["source"]["policyTypes"] == ["Egress"]
     assert {"ResourceQuota", "LimitRange"} <= {one["kind"] for one in found}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_sandbox_runs_the_image_that_the_bot_runs(name):
+    (bot,) = [
+        container for one in workloads(name) for container in containers(one) if container["name"] == "kfops"
+    ]
+    (told,) = [one["value"] for one in bot["env"] if one["name"] == "KFOPS_SANDBOX_IMAGE"]
+    assert told == bot["image"] != "kfops"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -141,6 +160,7 @@ def test_settings_and_policy_are_ones_that_the_bot_takes(name, monkeypatch):
     known = {f"KFOPS_{field.upper()}" for field in Settings.model_fields}
     assert not settings.keys() - known
     assert found.serving == "kserve"
+    assert found.sandbox == {"production": "kubernetes", "kind": "none"}[name]
     assert load_policy(maps["kfops-policy"]["data"]["policy.yaml"], filename="policy.yaml").repositories
 
 
@@ -150,7 +170,7 @@ def test_the_metrics_stay_inside():
     assert paths == ["/webhooks/github", "/dashboard/", "/api/"]
 
 
-PARTS = {"log", "exec", "token"}
+PARTS = {"log", "exec", "attach", "portforward", "token"}
 GROUPS = ["system:serviceaccounts", "system:authenticated"]
 # Who, what, where: yes or no. The verbs are those that the adapters use.
 RIGHTS = [
@@ -164,9 +184,30 @@ RIGHTS = [
     (BOT, "list", "pods", "churn", True),
     (BOT, "get", "pods/log", "churn", True),
     *((BOT, verb, "configmaps", "churn", True) for verb in ("get", "create", "patch")),
-    (BOT, "create", "jobs.batch", "kfops-sandbox", True),
-    (BOT, "delete", "jobs.batch", "kfops-sandbox", True),
+    *((BOT, verb, "jobs.batch", "kfops-sandbox", True) for verb in ("get", "create", "delete")),
+    (BOT, "create", "configmaps", "kfops-sandbox", True),
+    (BOT, "list", "pods", "kfops-sandbox", True),
     (BOT, "get", "pods/log", "kfops-sandbox", True),
+    (BOT, "list", "events", "kfops-sandbox", True),
+    # A Job is made and taken away, never changed; what others made there is not read.
+    *(
+        (BOT, verb, "jobs.batch", "kfops-sandbox", False)
+        for verb in ("list", "update", "patch", "deletecollection")
+    ),
+    *(
+        (BOT, verb, "configmaps", "kfops-sandbox", False)
+        for verb in ("get", "list", "update", "patch", "delete")
+    ),
+    *((BOT, verb, "pods", "kfops-sandbox", False) for verb in ("get", "update", "patch", "delete")),
+    *((BOT, "create", f"pods/{part}", "kfops-sandbox", False) for part in ("exec", "attach", "portforward")),
+    *(
+        (BOT, verb, what, "kfops-sandbox", False)
+        for verb in ("create", "patch", "delete")
+        for what in (
+            *("secrets", "serviceaccounts", "resourcequotas", "limitranges"),
+            *("networkpolicies.networking.k8s.io", "roles.rbac.authorization.k8s.io"),
+        )
+    ),
     (BOT, "list", "pods", "kubeflow", True),
     (BOT, "get", "configmaps/inferenceservice-config", "kserve", True),
     (BOT, "get", "deployments.apps/kserve-controller-manager", "kserve", True),
@@ -218,6 +259,65 @@ def test_the_table_of_rights(cluster):
     assert said == RIGHTS
 
 
+IN_THE_SANDBOX = {
+    ("batch", "jobs", "get"),
+    ("batch", "jobs", "create"),
+    ("batch", "jobs", "delete"),
+    ("", "configmaps", "create"),
+    ("", "pods", "list"),
+    ("", "pods/log", "get"),
+    ("", "events", "list"),
+}
+
+
+def test_r11_in_the_sandboxs_namespace_the_bot_may_do_exactly_what_its_jobs_need(api_server, cluster):
+    """Every right that it has there, as the API server counts them up; what everybody may do about himself aside."""
+    with closing(api_server.client(bots_token(cluster))) as as_bot:
+        found = as_bot.create(
+            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+            {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectRulesReview",
+                "spec": {"namespace": "kfops-sandbox"},
+            },
+        )
+    rights = {
+        (group, resource, verb)
+        for rule in found["status"]["resourceRules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if group != "authorization.k8s.io"
+    }
+    assert rights == IN_THE_SANDBOX
+    assert not any(rule.get("resourceNames") for rule in found["status"]["resourceRules"])
+
+
+def bots_token(cluster: Kubernetes) -> str:
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    made = cluster.create("/api/v1/namespaces/kfops/serviceaccounts/kfops/token", request)
+    return str(made["status"]["token"])
+
+
+def test_what_the_bot_may_do_is_enough_for_the_sandbox_and_its_pods_fit_quota_and_limits(
+    api_server, cluster, tmp_path
+):
+    """With the token that its pod would have, in the very namespace of the manifests."""
+    quotas = "/api/v1/namespaces/kfops-sandbox/resourcequotas/sandbox"
+    hard = cluster.get(quotas)["spec"]["hard"]
+    cluster.patch(f"{quotas}/status", {"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}})
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "pipeline.py").write_text("raise SystemExit('as asked')\n")
+    with (
+        nodes.running(api_server, "kfops-sandbox"),
+        closing(api_server.client(bots_token(cluster))) as as_bot,
+    ):
+        room = SandboxJobs(as_bot, Place("kfops-sandbox", "kfops", starts_within_s=30), look_every_s=0.05)
+        order = CompileOrder(tmp_path / "repository", "pipeline.py", tmp_path / "packages")
+        failure = Compiler(room, Allowed(), runs_here=False).compile(order)
+        assert failure.summary == "SystemExit: as asked", failure
+
+
 @pytest.mark.parametrize(
     ("verb", "what", "where", "answer"),
     [("patch", "inferenceservices.serving.kserve.io", "churn", "yes"), ("get", "secrets", "kfops", "no")],
@@ -243,8 +343,7 @@ def test_kubectl_says_the_same(api_server, cluster, tmp_path, verb, what, where,
 
 def test_what_the_bot_may_do_is_enough_for_a_whole_canary(api_server, cluster, data_plane, served_models):
     """With the token that its pod would have, in both modes."""
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.create("/api/v1/namespaces/kfops/serviceaccounts/kfops/token", request)["status"]["token"]
+    token = bots_token(cluster)
     for mode in ("Knative", "Standard"):
         with (
             closing(api_server.client(token)) as as_bot,

@@ -18,32 +18,12 @@ if TYPE_CHECKING:
 
     from kfops.adapters.kserve.installation import Told
     from kfops.adapters.kubernetes.client import Kubernetes
-    from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs
     from kfops.ports.pipelines import Pipelines
     from kfops.ports.serving import ModelSource, Serving
     from kfops.ports.traffic import Traffic
     from kfops.settings import Settings
 
 log = structlog.get_logger("kfops")
-
-
-def sandbox_jobs(settings: Settings) -> SandboxJobs:
-    from kfops.adapters.kubernetes.access import find_access
-    from kfops.adapters.kubernetes.client import Kubernetes
-    from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs
-    from kfops.adapters.kubernetes.sandbox.job import Place
-    from kfops.adapters.s3.archives import S3Archives
-
-    if not settings.sandbox_image:
-        raise SettingsProblem(
-            "KFOPS_SANDBOX_IMAGE is missing: the image that the sandbox's Jobs run, which is the bot's own"
-        )
-    try:
-        kubernetes = Kubernetes(find_access(settings.kubeconfig))
-    except Refused as error:
-        raise SettingsProblem(f"KFOPS_SANDBOX=kubernetes: {error}; {error.fix}") from error
-    place = Place(settings.sandbox_namespace, settings.sandbox_image, settings.sandbox_starts_within_s)
-    return SandboxJobs(kubernetes, place, S3Archives(bucket(settings)) if settings.storage == "s3" else None)
 
 
 def kubeflow(settings: Settings) -> Pipelines:

@@ -29,7 +29,7 @@ def workroom(settings: Settings) -> Workroom:
     """Where short pieces of foreign work are done: compiling, scoring."""
     if settings.sandbox != "kubernetes":
         return sandbox(settings)
-    from kfops.bootstrap.cluster import sandbox_jobs
+    from kfops.bootstrap.cluster_jobs import sandbox_jobs
 
     return sandbox_jobs(settings)
 
@@ -115,6 +115,10 @@ def mlflow_server(settings: Settings) -> MlflowServer:
 def images(settings: Settings) -> Images | None:
     if settings.images == "none":
         return None
+    if settings.images == "kubernetes":
+        from kfops.bootstrap.cluster_jobs import image_jobs
+
+        return image_jobs(settings)
     from kfops.adapters.buildah.images import BuildahImages
 
     secret = settings.registry_password.get_secret_value()

@@ -25,7 +25,7 @@ from kfops.adapters.buildah.registry import digest_of, place
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.images import ImageBuilt, ImageFailure, ImageOrder
 
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _STEP = re.compile(r"^STEP \d+(?:/\d+)?: ")
 _FRAME = re.compile(
     r'^(?:Error|error)(?::| building) (?:building )?at STEP ".*?": |^time=\S+ level=|^exit status \d+$'
@@ -54,15 +54,15 @@ class BuildahImages:
 
     def build(self, order: ImageOrder) -> ImageBuilt | ImageFailure:
         place(order.repository)
-        if not _TAG.fullmatch(order.tag):
-            raise Refused(f"{order.tag!r} is no tag; expected {_TAG.pattern}")
-        problem = _problem(order)
+        if not TAG.fullmatch(order.tag):
+            raise Refused(f"{order.tag!r} is no tag; expected {TAG.pattern}")
+        problem = problem_of(order)
         if problem:
             return ImageFailure(problem)
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kfops-image-") as folder:
             name = f"{order.repository}:{order.tag}"
-            built = self._run(_build(order, name), Path(folder), order.timeout_s)
+            built = self._run(build_words(order, name), Path(folder), order.timeout_s)
             if built is not None:
                 return built
             digest = Path(folder) / "digest"
@@ -103,7 +103,7 @@ class BuildahImages:
         finally:
             reader.join(_GRACE_S)
             process.stdout.close()
-        return None if code == 0 else _failure(code, tuple(tail))
+        return None if code == 0 else failure_of(code, tuple(tail))
 
     def _registry(self, repository: str, folder: Path) -> list[str]:
         words = ["--tls-verify=false"] if self.is_plain else []
@@ -123,7 +123,8 @@ def _alone() -> list[str]:
     return [program, "--mount", "--propagation", "private", "--"] if program else []
 
 
-def _build(order: ImageOrder, name: str) -> list[str]:
+def build_words(order: ImageOrder, name: str) -> list[str]:
+    """What comes after `buildah` and the places where it keeps things."""
     context = order.source_dir / order.context
     return [
         *("bud", "--isolation", "chroot", "--format", "oci", "--layers", "--force-rm"),
@@ -133,7 +134,7 @@ def _build(order: ImageOrder, name: str) -> list[str]:
     ]
 
 
-def _problem(order: ImageOrder) -> str:
+def problem_of(order: ImageOrder) -> str:
     """What is wrong with the places that kfops.yaml names; empty when nothing is."""
     for said, path in (("context", order.context), ("dockerfile", order.dockerfile)):
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
@@ -154,7 +155,7 @@ def _read(pipe: IO[bytes], tail: deque[str]) -> None:
         tail.append(line.decode(errors="replace").rstrip())
 
 
-def _failure(code: int, tail: tuple[str, ...]) -> ImageFailure:
+def failure_of(code: int, tail: tuple[str, ...]) -> ImageFailure:
     """The step of the Dockerfile that was under way, and the last line that says why."""
     step = next((_STEP.sub("", line) for line in reversed(tail) if _STEP.match(line)), "")
     said = [line for line in tail if line.strip() and not _STEP.match(line) and not line.startswith("-->")]

@@ -23,7 +23,7 @@ SMALL_BYTES = 900 << 10
 LARGEST_ARCHIVE = 1 << 30
 SAID = Path("/told/said")
 """Where a file with what the work is told is packed to."""
-_GIVEN, _UNPACKED = "/kfops-job", "/kfops-source"
+GIVEN, UNPACKED = "/kfops-job", "/kfops-source"
 _KEPT_S = 600
 _MIB = 1 << 20
 _MOST_MEMORY = 4 << 30
@@ -85,9 +85,7 @@ def name_of(work: ShortWork, order: str, digest: str, place: Place, tools: Mappi
     return f"kfops-{work.purpose}-{hashlib.sha256(said.encode()).hexdigest()[:20]}"
 
 
-def config_map(
-    name: str, owner: Document, order: str, tools: Mapping[str, str], archive: bytes | None
-) -> Document:
+def config_map(name: str, owner: Document, files: Mapping[str, str], archive: bytes | None) -> Document:
     """It goes with its Job, which is not gone before it is."""
     metadata = owner["metadata"]
     return {
@@ -106,7 +104,7 @@ def config_map(
             ],
         },
         "immutable": True,
-        "data": {"work.json": order, **tools},
+        "data": dict(files),
         **({"binaryData": {"source.tar.gz": base64.b64encode(archive).decode()}} if archive else {}),
     }
 
@@ -120,27 +118,17 @@ def job(name: str, work: ShortWork, packed: Packed, place: Place, address: str |
         **({FETCHES: "address"} if address else {}),
     }
     bounds = _Bounds.of(work, packed)
-    source = {
-        "name": SOURCE,
-        "command": [
-            *("python", "-I", "-S", f"{_GIVEN}/unpack.py"),
-            "-" if address else f"{_GIVEN}/source.tar.gz",
-            *(packed.digest, _UNPACKED, str(LARGEST_ARCHIVE)),
-        ],
-        **({"env": [{"name": "KFOPS_ARCHIVE", "value": address}]} if address else {}),
-        "volumeMounts": [_mount("given", _GIVEN), {"name": "source", "mountPath": _UNPACKED}],
-        "resources": bounds.resources(256 * _MIB),
-    }
+    source = source_container(packed, address, bounds.resources(256 * _MIB))
     main = {
         "name": MAIN,
         "command": [
-            *("python", "-I", "-S", f"{_GIVEN}/run.py", f"{_GIVEN}/work.json", f"{_GIVEN}/seal.py"),
+            *("python", "-I", "-S", f"{GIVEN}/run.py", f"{GIVEN}/work.json", f"{GIVEN}/seal.py"),
             *((str(SAID),) if work.is_told else ()),
         ],
         "volumeMounts": [
-            _mount("given", _GIVEN),
+            read_only_mount("given", GIVEN),
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
-            *({**_mount("source", str(there)), "subPath": below} for below, there in packed.places),
+            *({**read_only_mount("source", str(there)), "subPath": below} for below, there in packed.places),
         ],
         "resources": bounds.resources(bounds.memory),
     }
@@ -151,8 +139,8 @@ def job(name: str, work: ShortWork, packed: Packed, place: Place, address: str |
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 5,
         "securityContext": _user(name),
-        "initContainers": [_confined(source, place.image)],
-        "containers": [_confined(main, place.image)],
+        "initContainers": [confined(source, place.image)],
+        "containers": [confined(main, place.image)],
         "volumes": [
             {"name": "given", "configMap": {"name": name, "defaultMode": 0o444}},
             {"name": "source", "emptyDir": {"sizeLimit": str(bounds.source)}},
@@ -221,7 +209,23 @@ def _user(name: str) -> Document:
     }
 
 
-def _confined(container: Document, image: str) -> Document:
+def source_container(packed: Packed, address: str | None, resources: Document) -> Document:
+    """The first container: it fetches, checks and unpacks what the others work on. Not yet confined."""
+    return {
+        "name": SOURCE,
+        "command": [
+            *("python", "-I", "-S", f"{GIVEN}/unpack.py"),
+            "-" if address else f"{GIVEN}/source.tar.gz",
+            *(packed.digest, UNPACKED, str(LARGEST_ARCHIVE)),
+        ],
+        **({"env": [{"name": "KFOPS_ARCHIVE", "value": address}]} if address else {}),
+        "volumeMounts": [read_only_mount("given", GIVEN), {"name": "source", "mountPath": UNPACKED}],
+        "resources": resources,
+    }
+
+
+def confined(container: Document, image: str) -> Document:
+    """With everything that the restricted standard for pods asks of a container."""
     return {
         **container,
         "image": image,
@@ -236,7 +240,7 @@ def _confined(container: Document, image: str) -> Document:
     }
 
 
-def _mount(volume: str, at: str) -> Document:
+def read_only_mount(volume: str, at: str) -> Document:
     return {"name": volume, "mountPath": at, "readOnly": True}
 
 

@@ -68,12 +68,12 @@ def _walk(here: Path) -> Iterator[Path]:
 
 
 def _entry(archive: tarfile.TarFile, path: Path, name: str) -> tarfile.TarInfo:
+    if not (path.is_symlink() or path.is_file() or path.is_dir()):
+        raise Refused(f"{path.name} is no file, folder or link; a sandbox takes nothing else")
     info = archive.gettarinfo(str(path), name)
     # A hard link's second name is a file of its own here.
     if info.islnk():
         info.type, info.linkname, info.size = tarfile.REGTYPE, "", path.stat().st_size
-    if not (info.isreg() or info.isdir() or info.issym()):
-        raise Refused(f"{path.name} is no file, folder or link; a sandbox takes nothing else")
     info.mtime, info.uid, info.gid, info.uname, info.gname = 0, 0, 0, "", ""
     info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
     return info

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from kfops.adapters.kubernetes.client import condition
+from kfops.ports.errors import Refused, Unavailable
 
 _HEAD = 400
 _BACK_OFF = {"ImagePullBackOff", "ErrImageNeverPull"}
@@ -25,16 +26,18 @@ class Why(Enum):
     IMAGE = auto()  # it cannot be pulled
     QUOTA = auto()  # the namespace has no room for its pod
     NOT_ALLOWED = auto()  # the cluster takes no such pod
-    SOURCE = auto()  # what it needs did not arrive
+    FIRST = auto()  # a container before the main one failed
     GONE = auto()  # somebody took the pod away
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """`said` is Kubernetes' own sentence."""
+    """`said` is Kubernetes' own sentence; `pod` and `container` are known where a log may say more."""
 
     why: Why
     said: str = ""
+    pod: str = ""
+    container: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def state(
         if status.get("reason") == "Evicted":
             return _evicted(status)
         return Over(str(pod["metadata"]["name"]), int(ended.get("exitCode", 0)))
-    found = next(_troubles(status), None) or (_no_pod(events) if pod is None else None)
+    name = str(pod["metadata"]["name"]) if pod else ""
+    found = next(_troubles(name, status), None) or (_no_pod(events) if pod is None else None)
     failed = condition((job.get("status") or {}).get("conditions"), "Failed")
     if failed.get("status") == "True":
         return found or _failed(failed, before)
@@ -88,13 +92,14 @@ def _failed(failed: Mapping[str, Any], before: Going) -> Trouble:
     return Trouble(Why.DEADLINE) if before.is_running else Trouble(Why.NOT_STARTED, before.said)
 
 
-def _troubles(status: Mapping[str, Any]) -> Iterator[Trouble]:
+def _troubles(pod: str, status: Mapping[str, Any]) -> Iterator[Trouble]:
     if status.get("reason") == "Evicted":
         yield _evicted(status)
     for one in status.get("initContainerStatuses") or ():
         ended = (one.get("state") or {}).get("terminated") or {}
         if ended.get("exitCode"):
-            yield Trouble(Why.SOURCE, str(ended.get("reason") or "Error"))
+            why = Why.OUT_OF_MEMORY if ended.get("reason") == "OOMKilled" else Why.FIRST
+            yield Trouble(why, str(ended.get("reason") or "Error"), pod, str(one.get("name")))
     for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (one.get("state") or {}).get("waiting") or {}
         reason, said = str(waiting.get("reason", "")), str(waiting.get("message") or "")
@@ -132,3 +137,24 @@ def _waits_for(status: Mapping[str, Any]) -> str:
         if waiting.get("reason"):
             return f"{waiting['reason']}: {waiting.get('message') or ''}".strip(": ")[:_HEAD]
     return ""
+
+
+FULL = "the sandbox's namespace is full"
+_SENTENCES = {
+    Why.IMAGE: "the image of the sandbox's pod cannot be pulled",
+    Why.QUOTA: FULL,
+    Why.NOT_STARTED: "the sandbox's pod did not start in time",
+    Why.EVICTED: "the sandbox's pod was evicted from its node",
+    Why.GONE: "the sandbox's Job failed",
+    Why.NOT_ALLOWED: "the cluster does not run the sandbox's pod",
+}
+
+
+def clusters_trouble(trouble: Trouble) -> Unavailable | Refused:
+    """What the cluster did may go better another time; what it does not take, never."""
+    said = f": {trouble.said}" if trouble.said else ""
+    sentence = f"{_SENTENCES.get(trouble.why, trouble.why.name)}{said}"
+    if trouble.why is Why.NOT_ALLOWED:
+        fix = "look at the Job's images and at its namespace; `kfops doctor` tries it"
+        return Refused(sentence, fix=fix)
+    return Unavailable(sentence)
