@@ -2,8 +2,8 @@
 
     kfc build-run --kubeflow-url https://… --set pipeline.source=examples/distributed.py --set nodes=4
 
-The image has PyTorch and this repository; each node runs `examples/train_torch.py`, and the first of them writes the
-weights to `results`, an address that the nodes may write to.
+The image has PyTorch and this repository; each node runs `examples/train_torch.py`. What the first of them writes with
+`--out` has to lie where it outlives the node: on a volume of the runtime's, or in a bucket.
 """
 
 import os
