@@ -193,6 +193,20 @@ def test_submitting_twice_is_one_run_also_for_another_bot(cluster):
     assert len(cluster.front.runs) == 1
 
 
+def test_r13_a_run_of_that_name_which_somebody_else_ordered_is_not_taken_for_ones_own(cluster):
+    """A ledger that began anew counts from 1 again, and so does a second bot."""
+    mine = cluster.order(data="late")
+    cluster.pipelines.submit(mine)
+    (mine.source_dir / "pipeline.py").write_text(PIPELINE.replace("ratio: float = 0.5", "ratio: float = 0.7"))
+    made = cluster.pipelines.compile(CompileOrder(mine.source_dir, "pipeline.py", cluster.folder / "other"))
+    assert isinstance(made, Package)
+
+    with pytest.raises(Refused, match="op-1-1 already, which was not made from this package") as said:
+        cluster.pipelines.submit(replace(mine, package=made))
+    assert "KFOPS_KUBEFLOW_NAMESPACE" in said.value.fix
+    assert len(cluster.front.runs) == 1
+
+
 def test_a_run_that_is_cancelled_ends_as_cancelled_and_stays_so(cluster):
     run_id = cluster.pipelines.submit(cluster.order(data="late"))
     cluster.pipelines.cancel(run_id)

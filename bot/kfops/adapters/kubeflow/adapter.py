@@ -65,6 +65,11 @@ class KubeflowPipelines:
     def submit(self, order: RunOrder) -> str:
         found = self._server.find_run(order.name)
         if found is not None:
+            if not self._storage.has_ordered(order):
+                raise Refused(
+                    f"Kubeflow Pipelines has a run {order.name} already, which was not made from this package",
+                    fix="remove the runs of a former ledger from there, or give this bot a KFOPS_KUBEFLOW_NAMESPACE of its own",
+                )
             return found
         if hashlib.sha256(order.package.path.read_bytes()).hexdigest() != order.package.digest:
             raise Refused(f"the package {order.package.digest[:12]} was changed after it was compiled")

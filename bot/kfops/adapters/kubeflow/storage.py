@@ -47,9 +47,21 @@ class RunStorage:
                 parameter = name.removeprefix("data.")
                 sent[parameter] = self._uploaded(order, str(parameters[parameter]), digest)
         steps = [[step.name, step.component, list(step.outputs)] for step in order.package.steps]
-        kept = {"pipeline": order.package.name, "steps": steps, "digests": digests, "root": _root(order)}
+        kept = {
+            "pipeline": order.package.name,
+            "package": order.package.digest,
+            "steps": steps,
+            "digests": digests,
+            "root": _root(order),
+        }
         self.bucket.write(f"orders/{order.name}.json", json.dumps(kept).encode())
         return sent, self.bucket.address(_root(order))
+
+    def has_ordered(self, order: RunOrder) -> bool:
+        """Whether a run of this name is of this very order: names are numbers of a ledger, and others count too."""
+        content = self.bucket.read(f"orders/{order.name}.json", _LARGEST_ORDER)
+        digest = order.package.digest
+        return content is not None and json.loads(content).get("package", digest) == digest
 
     def steps(self, name: str) -> tuple[str, ...]:
         return tuple(str(step[0]) for step in self._order(name)["steps"])
