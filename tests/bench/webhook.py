@@ -11,17 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import probot
 from tests.bench.deliveries import comment
-from tests.bench.figures import ROOT, Figure, cpu_of, disk_ms, median, note, show, title
+from tests.bench.figures import ROOT, Figure, cpu_of, disk_ms, median, note, show, spread, title
 
 PATH = "/webhooks/github"
 KFOPS, COMMANDS, PROBOT, BARE = "kfops", "kfops, /build_run each", "probot", "bare fastapi"
+NO_DISK = "kfops, ledger in RAM"
+MEMORY = Path("/dev/shm")
 CONNECTIONS = (1, 50)
 Result = dict[str, float]
 
@@ -32,6 +34,7 @@ class Receiver:
     name: str
     start: Callable[[int, Path], subprocess.Popen[bytes]]
     body: Path
+    connections: tuple[int, ...] = CONNECTIONS
     results: dict[int, list[Result]] = field(default_factory=dict)
 
     def middle(self, connections: int, what: str) -> float:
@@ -40,23 +43,32 @@ class Receiver:
 
 def run(rounds: int = 3, seconds: float = 4, warm_up_s: float = 1) -> list[Figure]:
     title(f"Webhook acknowledgement: {rounds} rounds in turns, {seconds:g} s each")
-    with tempfile.TemporaryDirectory(prefix="kfops-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="kfops-bench-") as name, _memory() as memory:
         folder = Path(name)
-        tried = receivers(folder)
-        note(
-            f"fdatasync of 8 kB on this disk: {disk_ms(folder):.2f} ms (median); one connection waits for it each time"
-        )
+        tried = receivers(folder, memory)
         for turn in range(rounds):
             for receiver in tried if turn % 2 == 0 else tried[::-1]:
-                for connections in CONNECTIONS:
+                for connections in receiver.connections:
                     place = folder / f"{receiver.key}-{turn}-{connections}"
                     place.mkdir()
+                    before = disk_ms(place)
                     result = measure(receiver, place, connections, warm_up_s, seconds)
+                    result["disk_ms"] = (before + disk_ms(place)) / 2
                     receiver.results.setdefault(connections, []).append(result)
         return _told(tried)
 
 
-def receivers(folder: Path) -> list[Receiver]:
+@contextmanager
+def _memory() -> Iterator[Path | None]:
+    """A folder that no disk keeps; None where the machine has none."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="kfops-bench-", dir=MEMORY) as name:
+        yield Path(name)
+
+
+def receivers(folder: Path, memory: Path | None) -> list[Receiver]:
     plain, command = folder / "plain.json", folder / "command.json"
     plain.write_bytes(comment(folder / "a", "This looks good to me."))
     command.write_bytes(comment(folder / "b", "/build_run"))
@@ -65,6 +77,14 @@ def receivers(folder: Path) -> list[Receiver]:
         Receiver("bare", BARE, lambda port, _: _python("bare", str(port)), plain),
         Receiver("commands", COMMANDS, _start_without_workers, command),
     ]
+    if memory is not None:
+        here = memory
+
+        def without_a_disk(port: int, place: Path) -> subprocess.Popen[bytes]:
+            (here / place.name).mkdir()
+            return start_kfops(port, here / place.name)
+
+        found.append(Receiver("memory", NO_DISK, without_a_disk, plain, connections=(1,)))
     place = folder / "probot"
     place.mkdir()
     problem = probot.install(place)
@@ -163,7 +183,31 @@ def _told(receivers: Sequence[Receiver]) -> list[Figure]:
                 ),
                 Figure(f"p99, of {other}'s, {connections} connections", tail, "x", bound),
             ]
+    figures += _without_the_disk(named)
     show(figures)
+    return figures
+
+
+def _without_the_disk(named: Mapping[str, Receiver]) -> list[Figure]:
+    """With one connection every answer waits for one fdatasync, which takes what the disk takes."""
+    kfops, node, memory = named[KFOPS], named.get(PROBOT), named.get(NO_DISK)
+    waited = [one["disk_ms"] for one in kfops.results[1]]
+    alone = [one["per_second"] * one["disk_ms"] / 1000 for one in kfops.results[1]]
+    figures = [
+        Figure("fdatasync of 8 kB, beside 1 connection", median(waited), "ms", detail=spread(waited, 2)),
+        Figure("req/s, of the disk's fdatasyncs alone, 1 conn.", median(alone), "x"),
+    ]
+    if node is not None:
+        as_durable = [
+            ours["per_second"] * (1 / theirs["per_second"] + ours["disk_ms"] / 1000)
+            for ours, theirs in zip(kfops.results[1], node.results[1], strict=True)
+        ]
+        figures.append(Figure("req/s, of probot's plus one fdatasync, 1 conn.", median(as_durable), "x"))
+    if node is not None and memory is not None:
+        rate = _ratio(memory, node, 1, "per_second")
+        figures.append(
+            Figure("req/s with no disk, of probot's, 1 connection", rate, "x", 1 / 3, at_least=True)
+        )
     return figures
 
 
