@@ -193,7 +193,7 @@ class World(People):
             base_url=self.playground.api,
             cache_dir=self.folder / "bot" / "git",
             sleep=lambda _: None,
-            timeout_s=5,
+            timeout_s=60,  # a busy machine is no bad weather
         )
         for repository_id, name, installation in self.ledger.repositories():
             self.forge.remember(repository_id, name, installation)
