@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from kfops.config.policy import OPEN_POLICY, Policy
 from kfops.domain.model_version import Alias
 from kfops.domain.operation import Kind, Operation, Outcome
 from kfops.playground.state import Issue
+from kfops.ports.errors import Refused
 from kfops.workflow.context import Options
 from kfops.workflow.scheduling import EVERY, READ_EVERY, Scheduling
 
@@ -269,11 +271,29 @@ def test_status_and_the_trail_know_it(here):
     here.turn(timedelta(seconds=5))
     here.comment(number, "/status")
     here.turn(timedelta(seconds=1))
-    assert "/retrain" in here.reply(number)
+    body = here.reply(number)
+    assert "/retrain" in body
+    (issue,) = here.repository.issues
+    assert f"By the schedule `0 3 * * 1`; next: 2026-03-16 03:00 UTC; told in #{issue}." in body
     here.settle()
     (entry,) = [one for one in here.ledger.trail(here.repository.id) if one.action == "retrain"]
     assert (entry.actor, entry.pull_request) == ("schedule", 0)
     assert here.ledger.verify(here.repository.id) is None
+
+
+def test_a_repository_that_is_gone_is_asked_for_now_and_then_only(here):
+    asked: list[int] = []
+
+    def gone(repository_id: int) -> None:
+        asked.append(repository_id)
+        raise Refused("404")
+
+    forge: Any = SimpleNamespace(repository=gone)
+    scheduling = Scheduling(forge, here.ledger, here.clock, OPEN_POLICY, "one")
+    for _ in range(int(2 * READ_EVERY / EVERY)):
+        assert scheduling.look() == 0
+        here.clock.at += EVERY
+    assert len(asked) == 2
 
 
 def test_looking_costs_the_forge_a_call_now_and_then(here):

@@ -20,6 +20,7 @@ from kfops.command.model import (
     Unlock,
 )
 from kfops.command.serialise import from_json
+from kfops.config.cron import following
 from kfops.domain.canary_facts import SignalKind
 from kfops.domain.facts import AnswerFacts, DeployFacts, Refusal, load
 from kfops.domain.operation import Operation, Outcome, Signal
@@ -29,6 +30,7 @@ from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.rules.replies import answers
 from kfops.rules.replies.view import without_secrets
+from kfops.workflow import retraining
 from kfops.workflow.context import Context, End, Step
 from kfops.workflow.deciding import STEER, STOP, cancelable, decision_on, held, rollouts
 from kfops.workflow.gathering import RulesRead, asker, needed, refusal, rules
@@ -136,8 +138,17 @@ def _status(context: Context, read: RulesRead) -> str:
         tuple(served),
         tuple(locks),
         tuple(one for one in under_way if one.phase == "accepted"),
+        _retraining(context, read),
     )
     return answers.status_body(without_secrets(view, context.options.secrets))
+
+
+def _retraining(context: Context, read: RulesRead) -> answers.RetrainingLine | None:
+    schedule = read.rules.retrain
+    if schedule is None:
+        return None
+    issue = retraining.issue_of(context, read.rules.model) or 0
+    return answers.RetrainingLine(schedule, following(schedule, context.now), issue)
 
 
 def _line(operation: Operation) -> answers.OperationLine:

@@ -40,6 +40,16 @@ def forbidden(context: Context, read: RulesRead) -> Refusal | None:
     )
 
 
+def issue_of(context: Context, model: str) -> int | None:
+    """The number of the issue where it is told; None before the first retraining."""
+    number = context.ports.ledger.cursor(_cursor(context.operation.subject.repository_id, model))
+    return int(number) if number else None
+
+
+def _cursor(repository_id: int, model: str) -> str:
+    return f"issue:{repository_id}:{model}"
+
+
 def tell(context: Context, operation: Operation, facts: Facts, repository_url: str) -> None:
     """Bring the repository's issue to what is so. Raises what the forge raises."""
     model, repository_id = str(operation.subject.command["model"]), operation.subject.repository_id
@@ -58,7 +68,7 @@ def tell(context: Context, operation: Operation, facts: Facts, repository_url: s
         found = forge.find_issue(repository_id, said.LABEL, said.marker(model))
         return create() if found is None else str(found)
 
-    cursor = f"issue:{repository_id}:{model}"
+    cursor = _cursor(repository_id, model)
     number = ledger.cursor(cursor) or context.effect("issue", find_or_create)
     if (
         not made

@@ -63,6 +63,7 @@ class Scheduling:
     policy: Policy
     owner: str
     _read_at: dict[int, datetime] = field(default_factory=dict)
+    _put_off: dict[int, datetime] = field(default_factory=dict)  # repositories that could not be looked at
 
     def look(self) -> int:
         """One round, by one of the replicas; how many operations were started."""
@@ -72,11 +73,14 @@ class Scheduling:
             return 0
         started = 0
         for repository_id, name, _ in self.book.repositories():
-            if is_served(self.policy, name):
-                try:
-                    started += self._one(repository_id, now)
-                except (Unavailable, Refused) as error:
-                    log.info("not looked", repository=repository_id, error=str(error))
+            if not is_served(self.policy, name) or now < self._put_off.get(repository_id, now):
+                continue
+            try:
+                started += self._one(repository_id, now)
+            except (Unavailable, Refused) as error:
+                # One that is gone would be asked for at every look, for ever.
+                self._put_off[repository_id] = now + READ_EVERY
+                log.info("not looked", repository=repository_id, error=str(error))
         return started
 
     def _one(self, repository_id: int, now: datetime) -> int:

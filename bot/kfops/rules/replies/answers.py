@@ -54,6 +54,15 @@ class ServedLine:
 
 
 @dataclass(frozen=True)
+class RetrainingLine:
+    """`issue` 0: none was made yet."""
+
+    schedule: str
+    next: datetime | None
+    issue: int = 0
+
+
+@dataclass(frozen=True)
 class StatusView:
     """`queued` wait for another operation or for a free place."""
 
@@ -62,6 +71,7 @@ class StatusView:
     served: tuple[ServedLine, ...] = ()
     locks: tuple[Lock, ...] = ()
     queued: tuple[OperationLine, ...] = ()
+    retraining: RetrainingLine | None = None
 
 
 @dataclass(frozen=True)
@@ -127,11 +137,19 @@ def status_body(view: StatusView) -> str:
         parts.append(f"#### Queued\n\n{moving(view.queued)}")
     if view.locks:
         parts.append(f"#### Locks\n\n{table(('environment', 'held by', 'reason', 'for', 'until'), locks)}")
+    if view.retraining:
+        parts.append(f"#### Retraining\n\n{_retraining(view.retraining)}")
     first = view.operations[0].id if view.operations else None
     return _with_next(
         parts,
         f"`/cancel {first}` stops operation {first}." if first else "`/help` shows what you may do here.",
     )
+
+
+def _retraining(one: RetrainingLine) -> str:
+    moment = f"{one.next:%Y-%m-%d %H:%M} UTC" if one.next else "never"
+    told = f"told in #{one.issue}" if one.issue else "told in an issue then"
+    return f"By the schedule {code_span(one.schedule)}; next: {moment}; {told}."
 
 
 def _until(until: datetime | None) -> str:
