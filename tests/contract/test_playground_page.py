@@ -219,6 +219,26 @@ def test_a_pull_request_is_opened_on_the_page(world: World, browser: httpx.Clien
         assert "script-src 'self';" in page.headers["content-security-policy"]
 
 
+def test_an_issue_is_read_on_the_page(world: World, browser: httpx.Client) -> None:
+    _, number, _ = world.with_pull("told")
+    at = {"owner": "ada", "repo": "told"}
+    body = {
+        "title": "Retraining of churn",
+        "body": "> [!TIP]\n> better <script>alert(1)</script>",
+        "labels": ["Kfops-retraining"],
+    }
+    made = world.as_installation()("POST", "/repos/{owner}/{repo}/issues", 201, body=body, **at)
+    assert 'href="/ada/told/issues"' in browser.get("/ada/told").text
+    listed = browser.get("/ada/told/issues").text
+    assert "Retraining of churn" in listed
+    assert "Kfops-retraining" in listed
+    page = browser.get(f"/ada/told/issues/{made['number']}").text
+    assert 'class="alert alert-tip"' in page
+    assert "alert(1)" not in page
+    assert browser.get(f"/ada/told/issues/{number}").headers["location"] == f"/ada/told/pull/{number}"
+    assert browser.get("/ada/told/issues/99").status_code == 404
+
+
 def test_a_refusal_is_shown_and_the_text_kept(world: World, browser: httpx.Client) -> None:
     _, number, _ = world.with_pull("refused")
     _speak(browser, "bob")
