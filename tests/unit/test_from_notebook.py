@@ -84,6 +84,18 @@ def test_its_blocks_are_done_in_their_order_and_its_numbers_handed_over(tmp_path
     assert "%matplotlib" not in text
 
 
+def test_what_the_notebook_calls_metrics_is_its_own(tmp_path):
+    metrics = Metrics(tmp_path / "metrics.json")
+    made = made_of(
+        tmp_path,
+        ("imports", "import math as metrics"),
+        ("block:x", "a = metrics.floor(1.5)"),
+        ("pipeline-metrics", "a"),
+    )
+    function_of(made)(metrics)
+    assert metrics.logged == {"a": 1.0}
+
+
 def test_a_text_of_several_lines_stays_as_it_is(tmp_path):
     text = made_of(tmp_path, *WHOLE)
     assert "'''first\n  second\nthird'''" in text
@@ -153,6 +165,7 @@ WRONG: dict[str, tuple[tuple[tuple[str, str] | str, ...], str, str]] = {
     "a parameter of no type": ((("pipeline-parameters", "a = None"), BLOCK), "the value of `a` is None", "gets its type"),
     "a call among the parameters": ((("pipeline-parameters", "print(1)"), BLOCK), "cell 1, line 1: `print(1)` is no `name = value`", "functions"),
     "a parameter twice": ((PARAMETERS, ("pipeline-parameters", "a = 2"), BLOCK), "cell 2: `a` is a parameter already, by cell 1", ""),
+    "a parameter named as an output": ((("pipeline-parameters", "metrics = 1"), BLOCK), "cell 1: `metrics` is the name of an output", "another name"),
     "a computed metric": ((BLOCK, ("pipeline-metrics", "b + 1")), "cell 2, line 1: `b + 1` is no metric", "bare"),
     "a star": ((("imports", "from math import *"), BLOCK), "cell 1, line 1: `from math import *` cannot stand in a step", "by name"),
     "what only the notebook knows": ((("skip", "df = 1"), ("block:x", "a = 1\nb = df")), "cell 2, line 2: `df` is used, and no cell that is taken defines it", "skip"),

@@ -101,6 +101,9 @@ def _distinct(asked: Asked, parameters: Sequence[Parameter]) -> None:
         if one.name in seen:
             said = f"`{one.name}` is a parameter already, by cell {seen[one.name]}"
             raise wrong(asked.notebook, one.cell, said)
+        if one.name in {"metrics", *asked.outputs}:
+            said = f"`{one.name}` is the name of an output"
+            raise wrong(asked.notebook, one.cell, said, "Give the parameter another name.")
         seen[one.name] = one.cell
     for output in asked.outputs:
         if f"{output}_path" not in seen:
@@ -152,6 +155,7 @@ def _written(
         "):",
         f'    """{asked.notebook.stem}, as a step."""',
         *(f"    {one}_path = {one}.path" for one in asked.outputs),
+        *(["    _handed_over = metrics  # the notebook may call something else so"] if metrics else []),
     ]
     for cell in body:
         told = f"block:{cell.block}" if cell.block else cell.role.value
@@ -171,8 +175,8 @@ def _told(metrics: Sequence[str]) -> list[str]:
         "",
         f"    _found = {{{found}}}",
         "    for _name, _value in _found.items():",
-        "        metrics.log_metric(_name, _value)",
-        '    with open(metrics.path, "w") as _file:',
+        "        _handed_over.log_metric(_name, _value)",
+        '    with open(_handed_over.path, "w") as _file:',
         "        _json.dump(_found, _file)",
     ]
 
