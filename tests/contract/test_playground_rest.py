@@ -161,6 +161,11 @@ def test_commits_and_comparisons(world: World) -> None:
     at = {"owner": "ada", "repo": "history"}
     found = world.call("GET", f"{REPO}/commits/{{ref}}", 200, ref="topic", **at)
     assert (found["sha"], found["stats"]["additions"], found["author"]["login"]) == (head, 1, "ada")
+    listed = world.call("GET", f"{REPO}/commits", 200, query={"sha": "topic"}, **at)
+    assert (listed[0]["sha"], len(listed)) == (head, 2)
+    assert len(world.call("GET", f"{REPO}/commits", 200, **at)) == 1
+    assert world.call("GET", f"{REPO}/commits", 200, query={"path": "nothing.txt"}, **at) == []
+    world.call("GET", f"{REPO}/commits", 404, query={"sha": "nope"}, **at)
     world.call("GET", f"{REPO}/commits/{{ref}}", 404, ref="nope", **at)
     world.call("GET", f"{REPO}/commits/{{ref}}", 422, ref="0" * 40, **at)
     compare = f"{REPO}/compare/{{basehead}}"
@@ -652,6 +657,7 @@ def test_an_empty_repository(world: World) -> None:
     world.repository("empty")
     at = {"owner": "ada", "repo": "empty"}
     world.call("GET", f"{REPO}/commits/{{ref}}", 409, ref="main", **at)
+    world.call("GET", f"{REPO}/commits", 409, **at)
     world.call("GET", f"{REPO}/branches/{{branch}}", 404, branch="main", **at)
     world.call("GET", f"{REPO}/contents/{{path}}", 404, path="README.md", **at)
     assert world.call("GET", f"{REPO}/pulls", 200, **at) == []

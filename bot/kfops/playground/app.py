@@ -36,7 +36,12 @@ _HOSTS = ["127.0.0.1", "localhost", "*.localhost", "testserver"]
 def create_app(playground: Playground) -> FastAPI:
     """The whole forge. REST also answers without the prefix, to clients that know only one root."""
     app = FastAPI(
-        title="Kfops playground", docs_url=None, redoc_url=None, openapi_url=None, strict_content_type=False
+        title="Kfops playground",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        strict_content_type=False,
+        redirect_slashes=False,
     )
     app.state.forge = playground
     app.state.windows = {}

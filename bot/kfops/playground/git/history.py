@@ -38,10 +38,13 @@ class Entry:
     size: int
 
 
-def commits(bare: Bare, *revisions: str, limit: int = 250, oldest_first: bool = True) -> list[Commit]:
-    """The commits of a revision range; the `limit` newest of them."""
+def commits(
+    bare: Bare, *revisions: str, limit: int = 250, oldest_first: bool = True, path: str = ""
+) -> list[Commit]:
+    """The commits of a revision range, or those of them that touch the path; the `limit` newest."""
+    paths = ("--", f":(literal){path}") if path else ("--",)
     raw = bare.run(
-        "log", f"--max-count={limit}", f"--format={_FORMAT}", "--topo-order", *revisions, "--"
+        "log", f"--max-count={limit}", f"--format={_FORMAT}", "--topo-order", *revisions, *paths
     ).stdout
     found = [_commit(part) for part in raw.decode(errors="replace").split("\x01") if part.strip()]
     return found[::-1] if oldest_first else found

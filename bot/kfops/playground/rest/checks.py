@@ -10,12 +10,14 @@ from pydantic import BaseModel
 
 from kfops.playground.actions import checks as actions
 from kfops.playground.errors import invalid
+from kfops.playground.git.history import commits
 from kfops.playground.rest.door import In, Routes, answer, created, links, page_of
 from kfops.playground.state import CheckRun, Role
 from kfops.playground.wire import checks as wire
-from kfops.playground.wire.commits import combined_status, commit_whole
+from kfops.playground.wire.commits import combined_status, commit_summary, commit_whole
 
 routes = Routes()
+_MOST = 10_000  # commits of a branch
 Status = Literal["queued", "in_progress", "completed", "waiting", "requested", "pending"]
 Conclusion = Literal[
     "action_required", "cancelled", "failure", "neutral", "success", "skipped", "stale", "timed_out"
@@ -69,6 +71,17 @@ def get_run(at: In, check_run_id: int) -> Response:
 def update_run(at: In, check_run_id: int, body: RunEdit) -> Response:
     run = actions.update_run(at.forge, at.repository, check_run_id, body.report(), at.caller)
     return answer(wire.check_run(at.forge, at.repository, run))
+
+
+@routes.get("/repos/{owner}/{repo}/commits")
+def list_commits(at: In) -> Response:
+    """Newest first: of the branch or commit `sha`, or of the default branch; `path`: those that touch it."""
+    query = at.request.query_params
+    tip = at.commit(query.get("sha") or at.repository.default_branch)
+    listed = commits(
+        at.forge.bare(at.repository), tip, limit=_MOST, oldest_first=False, path=query.get("path", "")
+    )
+    return page_of(at, listed, lambda one: commit_summary(at.forge, at.repository, one))
 
 
 @routes.get("/repos/{owner}/{repo}/commits/{ref:path}/check-runs")
