@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from kfops.domain.operation import Operation
 from kfops.workflow.context import Ports
 
 READS = {
@@ -60,6 +61,7 @@ class Watch:
     dies_upon: str = "nothing"
     pauses_after: int | None = None
     sleep: Callable[[], None] = lambda: None
+    unclaimed: set[str] = field(default_factory=set)  # what was called without the claim of an operation
     _seen: Counter[str] = field(default_factory=Counter)
 
     def pass_by(self, effect: str, do: Callable[[], Any]) -> Any:
@@ -102,6 +104,8 @@ class Watched:
             effect = f"{self._name}.{method}"
             if method in {"effect_about", "effect_done"}:
                 effect = f"{effect} {given[1]}"
+            if not any(isinstance(one, Operation) for one in (*given, *named.values())):
+                self._watch.unclaimed.add(effect)
             return self._watch.pass_by(effect, lambda: found(*given, **named))
 
         return call

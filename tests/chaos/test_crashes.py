@@ -32,6 +32,12 @@ def test_a_death_anywhere_loses_and_doubles_nothing(shelf, story):
     assert [str(one) for one in crash(shelf, story, expected, places) if not one.is_well] == []
 
 
+def test_r14_whatever_an_operation_writes_into_the_ledger_carries_its_claim(shelf):
+    """Whoever claims has none yet; to be woken harms nobody."""
+    unclaimed = {name for story in STORIES for name in clean(shelf, story).watch.unclaimed}
+    assert {name for name in unclaimed if name.startswith("ledger.")} == {"ledger.claim", "ledger.wake_first"}
+
+
 def test_what_is_doubled_or_lost_is_seen(shelf):
     """The matrix can fail: a second comment for the same operation, and one that is gone."""
     story = BY_NAME["mistake"]

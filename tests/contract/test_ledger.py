@@ -147,6 +147,7 @@ def writes_of(claimed: Operation) -> dict[str, Callable[[SqlLedger], object]]:
         "release": lambda ledger: ledger.release(lock.key, lock.holder, claimed),
         "append": lambda ledger: ledger.append(7, 1, NOW, "ann", "deploy", {}, claimed),
         "signal": lambda ledger: ledger.signal(claimed.id, pause, claimed),
+        "set_cursor": lambda ledger: ledger.set_cursor("issue:7:churn", "1", claimed),
         "request_cancel": lambda ledger: ledger.request_cancel(claimed.id, "ann", NOW, claimed),
     }
 

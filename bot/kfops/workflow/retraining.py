@@ -77,5 +77,5 @@ def tell(context: Context, operation: Operation, facts: Facts, repository_url: s
     ):
         number = context.effect(f"issue instead of {number}", find_or_create)
     if number != ledger.cursor(cursor):
-        ledger.set_cursor(cursor, number)
+        ledger.set_cursor(cursor, number, operation)
     ledger.told(operation, digest, context.now)

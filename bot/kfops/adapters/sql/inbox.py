@@ -9,6 +9,8 @@ from sqlalchemy.engine import Connection
 
 from kfops.adapters.sql import tables as t
 from kfops.adapters.sql.database import Database, Turn
+from kfops.adapters.sql.fence import fenced_if
+from kfops.domain.operation import Operation
 from kfops.domain.pull_request import Actor, Head
 from kfops.ports.ledger import Arrival, NewOperation
 
@@ -170,8 +172,9 @@ class SqlInbox:
                 sa.select(t.cursors.c.value).where(t.cursors.c.name == name)
             ).scalar_one_or_none()
 
-    def set_cursor(self, name: str, value: str) -> None:
+    def set_cursor(self, name: str, value: str, claim: Operation | None = None) -> None:
         with self.database.write() as connection:
+            fenced_if(connection, claim)
             if not self.database.insert_or_ignore(connection, t.cursors, name=name, value=value):
                 connection.execute(sa.update(t.cursors).where(t.cursors.c.name == name).values(value=value))
 
