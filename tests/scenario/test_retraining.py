@@ -101,6 +101,20 @@ def test_a_retrained_model_is_never_deployed(here):
     )
 
 
+def test_the_way_into_production_that_the_issue_names_is_one(here):
+    look = bot(here)
+    look()
+    until(here, MONDAY)
+    look()
+    here.settle()
+    assert "git commit --allow-empty" in told(here)
+    number = here.pull_request("ana", {}, title="Retrain churn")
+    here.comment(number, "/build_run\n/deploy")
+    here.settle()
+    assert here.pull(number).is_merged
+    assert here.serving("production").stable.version is not None
+
+
 def test_one_issue_is_edited_week_after_week_and_keeps_what_was_before(here):
     look = bot(here)
     look()
@@ -154,13 +168,13 @@ def test_a_replica_that_knows_no_better_adds_nothing_to_a_moment(here):
 
 def test_one_that_lasts_past_the_next_moment_is_not_joined_by_another(here):
     here.commit_to_main(
-        {"kfops.yaml": rules(here).replace("0 3 * * 1", "'* * * * *'"), **model(steps={"train": 400.0})}
+        {"kfops.yaml": rules(here).replace("0 3 * * 1", "'* * * * *'"), **model(steps={"train": 150.0})}
     )
     look = bot(here)
     look()
     here.turn(timedelta(minutes=1))
     assert look() == 1
-    for _ in range(5):
+    for _ in range(2):
         here.turn(timedelta(minutes=1))
         assert look() == 0
     here.settle()
@@ -247,7 +261,7 @@ def test_an_issue_that_somebody_deleted_is_made_anew(here):
 
 
 def test_it_can_be_cancelled_from_a_pull_request(here):
-    here.commit_to_main(model(steps={"train": 400.0}))
+    here.commit_to_main(model(steps={"train": 20.0}))
     number = here.pull_request("ana", model())
     look = bot(here)
     look()
@@ -262,7 +276,7 @@ def test_it_can_be_cancelled_from_a_pull_request(here):
 
 
 def test_status_and_the_trail_know_it(here):
-    here.commit_to_main(model(steps={"train": 400.0}))
+    here.commit_to_main(model(steps={"train": 20.0}))
     number = here.pull_request("ana", model())
     look = bot(here)
     look()
