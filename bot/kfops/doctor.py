@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfops.adapters.system_clock import SystemClock
 from kfops.bootstrap import cluster, engines, keeping, machine, outside, replicas, service
+from kfops.bootstrap.cluster_jobs import image_jobs, sandbox_jobs
 from kfops.bootstrap.problem import SettingsProblem
 from kfops.config.errors import ConfigError
 from kfops.ports.errors import Refused, Unavailable
@@ -42,7 +45,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("settings", _settings),
         ("forge", _forge),
         ("ledger", _ledger),
-        ("sandbox", _sandbox),
+        ("sandbox", sandbox_problems),
+        ("images", _images),
         ("models", _models),
         ("storage", _storage),
         ("pipelines", _pipelines),
@@ -115,14 +119,29 @@ def _replicas(settings: Settings, book: SqlLedger) -> Problems:
         )
 
 
-def _sandbox(settings: Settings) -> Problems:
-    machine.sandbox(settings)
+def sandbox_problems(settings: Settings) -> Problems:
+    """Code of our own looks for what code in it must not reach."""
+    from kfops.adapters.local.sandbox_examination import examine_sandbox
+
     if settings.sandbox == "none":
         yield (
             "there is no sandbox: code of pull requests runs with the bot's own rights",
             "take KFOPS_SANDBOX=none away, unless this machine holds nothing else",
             False,
         )
+    elif settings.sandbox == "kubernetes":
+        with closing(sandbox_jobs(settings)) as room:
+            yield from examine_sandbox(room)
+    else:
+        yield from examine_sandbox(machine.sandbox(settings))
+
+
+def _images(settings: Settings) -> Problems:
+    if settings.images == "kubernetes":
+        with closing(image_jobs(settings)) as builds:
+            builds.look()
+    elif settings.images == "buildah" and shutil.which("buildah") is None:
+        yield "there is no buildah here", "install Debian's package buildah, or set KFOPS_IMAGES=none", True
 
 
 def _models(settings: Settings) -> Problems:

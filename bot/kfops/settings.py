@@ -70,7 +70,9 @@ class Settings(BaseSettings):
     images: Literal["none", "buildah", "kubernetes"] = "none"  # what builds images.build
     images_namespace: str = "kfops-images"  # of the Jobs, where it is kubernetes
     images_builder: str = ""  # the image that has buildah there, best by digest
-    registry_secret: str = ""  # the Secret beside them that may push, of type kubernetes.io/dockerconfigjson
+    images_credentials: str = (
+        ""  # the Secret beside them that may push, of type kubernetes.io/dockerconfigjson
+    )
     registry_user: str = ""
     registry_password: SecretStr = SecretStr("")
     registry_plain: bool = False  # without TLS, for a registry on this machine

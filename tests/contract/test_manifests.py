@@ -33,6 +33,7 @@ pytestmark = pytest.mark.xdist_group("cluster")
 
 BOT = "system:serviceaccount:kfops:kfops"
 SANDBOX = "system:serviceaccount:kfops-sandbox:sandbox"
+IMAGES = "system:serviceaccount:kfops-images:images"
 MODELS = "system:serviceaccount:churn:models-reader"
 ROOMS = ("kserve", "kubeflow", "other")  # namespaces that are not the manifests' own
 
@@ -138,6 +139,20 @@ def test_the_sandbox_has_no_network_no_token_and_bounds():
     assert {"ResourceQuota", "LimitRange"} <= {one["kind"] for one in found}
 
 
+def test_builders_reach_nothing_inside_the_cluster_and_nothing_reaches_them():
+    found = [one for one in overlay("production") if one["metadata"].get("namespace") == "kfops-images"]
+    assert all(
+        one["automountServiceAccountToken"] is False for one in found if one["kind"] == "ServiceAccount"
+    )
+    (policy,) = [one["spec"] for one in found if one["kind"] == "NetworkPolicy"]
+    assert (policy["podSelector"], policy["policyTypes"]) == ({}, ["Ingress", "Egress"])
+    assert "ingress" not in policy
+    (_, outside) = policy["egress"]
+    assert "169.254.0.0/16" in outside["to"][0]["ipBlock"]["except"]
+    assert "ResourceQuota" in {one["kind"] for one in found}
+    assert not [one for one in overlay("kind") if one["metadata"].get("namespace") == "kfops-images"]
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_sandbox_runs_the_image_that_the_bot_runs(name):
     (bot,) = [
@@ -236,6 +251,14 @@ RIGHTS = [
         for what in ("pods", "secrets", "configmaps", "jobs.batch")
     ),
     *(
+        (IMAGES, verb, what, "kfops-images", False)
+        for verb in ("get", "create")
+        for what in ("pods", "secrets", "configmaps", "jobs.batch")
+    ),
+    (BOT, "get", "secrets", "kfops-images", False),
+    (BOT, "create", "pods", "kfops-images", False),
+    (BOT, "create", "pods/exec", "kfops-images", False),
+    *(
         (MODELS, "get", what, "churn", False)
         for what in ("secrets", "configmaps", "pods", "inferenceservices.serving.kserve.io")
     ),
@@ -259,7 +282,7 @@ def test_the_table_of_rights(cluster):
     assert said == RIGHTS
 
 
-IN_THE_SANDBOX = {
+FOR_JOBS = {
     ("batch", "jobs", "get"),
     ("batch", "jobs", "create"),
     ("batch", "jobs", "delete"),
@@ -270,7 +293,8 @@ IN_THE_SANDBOX = {
 }
 
 
-def test_r11_in_the_sandboxs_namespace_the_bot_may_do_exactly_what_its_jobs_need(api_server, cluster):
+@pytest.mark.parametrize("namespace", ["kfops-sandbox", "kfops-images"])
+def test_r11_in_a_namespace_of_jobs_the_bot_may_do_exactly_what_they_need(api_server, cluster, namespace):
     """Every right that it has there, as the API server counts them up; what everybody may do about himself aside."""
     with closing(api_server.client(bots_token(cluster))) as as_bot:
         found = as_bot.create(
@@ -278,7 +302,7 @@ def test_r11_in_the_sandboxs_namespace_the_bot_may_do_exactly_what_its_jobs_need
             {
                 "apiVersion": "authorization.k8s.io/v1",
                 "kind": "SelfSubjectRulesReview",
-                "spec": {"namespace": "kfops-sandbox"},
+                "spec": {"namespace": namespace},
             },
         )
     rights = {
@@ -289,7 +313,7 @@ def test_r11_in_the_sandboxs_namespace_the_bot_may_do_exactly_what_its_jobs_need
         for verb in rule["verbs"]
         if group != "authorization.k8s.io"
     }
-    assert rights == IN_THE_SANDBOX
+    assert rights == FOR_JOBS
     assert not any(rule.get("resourceNames") for rule in found["status"]["resourceRules"])
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,11 @@ import httpx
 import pytest
 from tests.support import node as nodes
 from tests.support.api_server import ApiServer
+from tests.support.archives_here import folder_on_the_web
 from tests.support.node import Node
 from tests.support.served_models import BROKEN, GOOD
 
+from kfops import doctor
 from kfops.adapters.kubernetes.client import Kubernetes
 from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs
 from kfops.adapters.kubernetes.sandbox.bringing import Bringing
@@ -31,8 +30,11 @@ from kfops.adapters.local.confinement import Limits
 from kfops.adapters.local.sandbox import probe
 from kfops.adapters.local.scoring.adapter import LocalScoring
 from kfops.adapters.local.short_work import ShortWork
+from kfops.bootstrap import engines, machine
+from kfops.bootstrap.problem import SettingsProblem
 from kfops.domain.evidence import Comparison
 from kfops.ports.errors import Refused, Unavailable
+from kfops.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("cluster")
 IMAGE = "registry.example.com/kfops@sha256:" + "0" * 64
@@ -92,42 +94,6 @@ class Dying(Kubernetes):
         if self.is_dead:
             raise Unavailable("dead")
         return super()._send(*words, **more)
-
-
-@dataclass
-class Web:
-    """Archives that anybody can fetch, as from a bucket."""
-
-    folder: Path
-    url: str
-    spoils: bool = False
-
-    def put(self, name: str, file: Path, *, valid_s: int) -> str:
-        content = file.read_bytes()
-        (self.folder / name).write_bytes(content[:-1] if self.spoils else content)
-        return f"{self.url}/{name}"
-
-    def remove(self, name: str) -> None:
-        (self.folder / name).unlink()
-
-
-@contextmanager
-def folder_on_the_web(folder: Path) -> Iterator[Web]:
-    folder.mkdir()
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Nothing: tests are quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield Web(folder, f"http://127.0.0.1:{server.server_address[1]}")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 def until(is_so: Callable[[], object], within_s: float = 20.0) -> None:
@@ -401,3 +367,38 @@ def test_models_are_scored_in_jobs_of_their_own(api_server, node, served_models,
     assert "production's model cannot score these rows" in found.reason
     purposes = {document["metadata"]["labels"]["kfops.dev/purpose"] for document in node.documents}
     assert (purposes, len(node.documents)) == ({"predict", "judge"}, 3)
+
+
+def test_the_doctor_tries_the_sandbox_and_says_why_it_does_not_run(api_server, node, tmp_path):
+    settings = Settings(
+        data_dir=tmp_path / "bot",
+        sandbox="kubernetes",
+        sandbox_namespace=node.namespace,
+        sandbox_image=IMAGE,
+        kubeconfig=api_server.kubeconfig(tmp_path / "config"),
+    )
+    assert list(doctor.sandbox_problems(settings)) == []
+    (document,) = node.documents
+    assert document["metadata"]["labels"]["kfops.dev/purpose"] == "probe"
+
+    node.instead = waiting("ImagePullBackOff")
+    with pytest.raises(Unavailable, match="cannot be pulled"):
+        list(doctor.sandbox_problems(settings))
+    for wrong, words in (
+        ({"sandbox_image": ""}, "KFOPS_SANDBOX_IMAGE"),
+        ({"kubeconfig": tmp_path}, "KFOPS_KUBECONFIG"),
+    ):
+        with pytest.raises(SettingsProblem, match=words):
+            list(doctor.sandbox_problems(settings.model_copy(update=wrong)))
+
+
+@pytest.mark.parametrize("what", ["pipelines", "serving", "install"])
+def test_what_runs_on_this_machine_needs_a_sandbox_of_this_machine(tmp_path, what):
+    settings = Settings(data_dir=tmp_path, sandbox="kubernetes", sandbox_image=IMAGE, install=True)
+    asked = {
+        "pipelines": lambda: engines.pipelines(settings),
+        "serving": lambda: engines.serving(settings),
+        "install": lambda: machine.environments(settings),
+    }
+    with pytest.raises(SettingsProblem, match="this machine"):
+        asked[what]()

@@ -78,6 +78,8 @@ class PodRunner:
         for mount in container["volumeMounts"]:
             if mount["mountPath"] != "/tmp":
                 here = self.folder / mount["name"] / mount.get("subPath", "")
+                if not here.exists():  # a kubelet makes it
+                    here.mkdir()
                 (read_only if mount.get("readOnly") else writable)[here] = Path(mount["mountPath"])
         inside = [sys.executable if word == "python" else word for word in container["command"]]
         variables = {one["name"]: one["value"] for one in container.get("env", ())}
@@ -107,17 +109,8 @@ def _without_walls(
 ) -> list[str]:
     """The same paths, and every right that root has here."""
     system = [
-        "--ro-bind",
-        "/usr",
-        "/usr",
-        "--ro-bind",
-        "/etc",
-        "/etc",
-        "--dev-bind",
-        "/dev",
-        "/dev",
-        "--proc",
-        "/proc",
+        *("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc", "--ro-bind", "/sys", "/sys"),
+        *("--dev-bind", "/dev", "/dev", "--proc", "/proc"),
     ]
     for name in ("bin", "sbin", "lib", "lib64"):
         system += ["--symlink", f"usr/{name}", f"/{name}"]

@@ -16,9 +16,13 @@ import pytest
 WHY = "no docker-registry here: Debian's package docker-registry has it; .ci/run installs it"
 
 
+ACCOUNT = ("builder", "rosebud")
+_KNOWN = "builder:$2b$04$ny1msh4ZL6BQINZcRUNxiumi08PqPyQVvMXhYj7QXjOhVSd0TvqEy\n"  # as htpasswd -B writes it
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Its host, with the port."""
+def running(folder: Path, *, is_closed: bool = False) -> Iterator[str]:
+    """Its host, with the port. `is_closed`: for `ACCOUNT` only."""
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip(WHY)
@@ -29,6 +33,10 @@ def running(folder: Path) -> Iterator[str]:
     config.write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'images'}}}}}\nhttp: {{addr: {host}}}\n"
     )
+    if is_closed:
+        (folder / "known").write_text(_KNOWN)
+        with config.open("a") as more:
+            more.write(f"auth: {{htpasswd: {{realm: here, path: {folder / 'known'}}}}}\n")
     with (folder / "registry.log").open("wb") as log:
         process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
     try:
@@ -45,6 +53,6 @@ def running(folder: Path) -> Iterator[str]:
 
 def _answers(host: str) -> bool:
     try:
-        return httpx.get(f"http://{host}/v2/", timeout=1, trust_env=False).status_code == httpx.codes.OK
+        return httpx.get(f"http://{host}/v2/", timeout=1, trust_env=False).status_code in {200, 401}
     except httpx.HTTPError:
         return False

@@ -35,7 +35,7 @@ def image_jobs(settings: Settings) -> ClusterImages:
     secret = settings.registry_password.get_secret_value()
     return ClusterImages(
         _kubernetes(settings, "KFOPS_IMAGES"),
-        Builder(place, settings.images_builder, settings.registry_secret, settings.registry_plain),
+        Builder(place, settings.images_builder, settings.images_credentials, settings.registry_plain),
         _archives(settings),
         credentials=(settings.registry_user, secret) if settings.registry_user else None,
     )

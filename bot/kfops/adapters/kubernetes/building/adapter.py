@@ -46,6 +46,13 @@ class ClusterImages:
         self._bringing = Bringing(archives, small_bytes)
         self._tools = _tools()
 
+    def close(self) -> None:
+        self._jobs.kubernetes.close()
+
+    def look(self) -> None:
+        """Refused where the bot may not see to Jobs there, `Unavailable` where nobody answers."""
+        self._jobs.kubernetes.get(f"{self._builder.place.jobs}/kfops-doctor")
+
     def find(self, repository: str, tag: str) -> str | None:
         digest = digest_of(repository, tag, is_plain=self._builder.is_plain, credentials=self._credentials)
         return f"{repository}@{digest}" if digest else None

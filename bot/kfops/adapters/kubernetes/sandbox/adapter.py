@@ -43,6 +43,9 @@ class SandboxJobs:
         self.bringing = Bringing(archives, small_bytes)
         self.tools = documents.tools(SEALING / "seal.py")
 
+    def close(self) -> None:
+        self.jobs.kubernetes.close()
+
     def start(self, work: ShortWork) -> JobWork:
         return JobWork(self, work)
 
