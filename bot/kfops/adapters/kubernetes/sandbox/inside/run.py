@@ -68,10 +68,12 @@ def done(order: dict[str, Any], seal: Path, said: str, answer: IO[bytes], log: I
     }
 
     def confine() -> None:
+        # Its own entries in /proc belong to root as long as it cannot be dumped, as its parent cannot.
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 1, 0, 0, 0)
         with contextlib.suppress(OSError):  # when memory runs out, this goes before the one who reports it
             Path("/proc/self/oom_score_adj").write_text("1000")
         for name, value in limits.items():
-            resource.setrlimit(getattr(resource, name), (value, value))
+            bound(getattr(resource, name), value)
         sealed(seal)
 
     with Path(said).open("rb") as told:
@@ -93,6 +95,13 @@ def done(order: dict[str, Any], seal: Path, said: str, answer: IO[bytes], log: I
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return code
+
+
+def bound(what: int, value: int) -> None:
+    """As the order says, or as the node does where that is less."""
+    most = resource.getrlimit(what)[1]
+    value = value if most == resource.RLIM_INFINITY else min(value, most)
+    resource.setrlimit(what, (value, value))
 
 
 def sealed(seal: Path) -> None:
