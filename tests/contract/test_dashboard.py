@@ -29,6 +29,7 @@ from kfops.playground.playground import Playground
 from kfops.playground.server import running
 from kfops.ports.errors import Unavailable
 from kfops.ports.ledger import Arrival, NewOperation, Saved
+from kfops.workflow.scheduling import Scheduled, arrival_of_moment
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DEPLOY = Deploy()
@@ -311,6 +312,20 @@ def test_a_page_follows_an_operation_until_it_is_over(site):
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [one.partition("\n")[0] for one in answer.text.strip().split("\n\n")]
     assert events == ["event: state", "event: over"]
+
+
+def test_what_a_schedule_began_is_shown_without_a_pull_request(site):
+    known = Scheduled("churn", "0 3 * * 1", "main", NOW)
+    site.book.accept([arrival_of_moment(7, known, NOW, NOW)])
+    site.book.append(7, 0, NOW, "schedule", "retrain", {})
+    ann = site.browser("ann")
+
+    assert "#0" not in ann.get("/dashboard/ann/churn").text + ann.get("/dashboard/ann/churn/audit").text
+    page = ann.get("/dashboard/ann/churn/operations/2").text
+    assert "<code>retrain</code> by schedule" in page
+    assert "scheduled for 2026-11-21 09:00 UTC" in page
+    assert "pull/0" not in page
+    assert ann.get("/api/repositories/ann/churn/operations/2").json()["pull_request"] is None
 
 
 def test_a_broken_chain_is_shown(site):

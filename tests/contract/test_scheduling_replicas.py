@@ -18,7 +18,7 @@ from kfops.config.policy import OPEN_POLICY
 from kfops.domain.operation import Kind
 from kfops.domain.pull_request import Repository
 from kfops.ports.ledger import Arrival
-from kfops.workflow.scheduling import Scheduling
+from kfops.workflow.scheduling import Scheduled, Scheduling, arrival_of_moment
 
 pytestmark = pytest.mark.xdist_group("postgres")
 SUNDAY = datetime(2026, 3, 8, 12, tzinfo=UTC)
@@ -76,15 +76,13 @@ def test_a_moment_is_begun_by_one_of_them_whose_turn_it_is(bots):
 
 def test_a_moment_is_there_once_even_where_all_of_them_think_it_is_their_turn(bots):
     """Turns are leases by clocks that may differ; the ledger's unique key does not care."""
-    from kfops.workflow.scheduling import Scheduled, _arrival
-
     known = Scheduled("churn", "0 3 * * 1", "main", SUNDAY)
     moment = datetime(2026, 3, 9, 3, tzinfo=UTC)
     gate = threading.Barrier(len(bots))
 
     def begin(bot: Bot) -> None:
         gate.wait(10)
-        bot.ledger.accept([_arrival(7, known, moment, moment)])
+        bot.ledger.accept([arrival_of_moment(7, known, moment, moment)])
 
     with ThreadPoolExecutor(len(bots)) as pool:
         list(pool.map(begin, bots))

@@ -17,7 +17,7 @@ from kfops.domain.operation import Kind, Operation, Outcome
 from kfops.playground.state import Issue
 from kfops.ports.errors import Refused
 from kfops.workflow.context import Options
-from kfops.workflow.scheduling import EVERY, READ_EVERY, Scheduling
+from kfops.workflow.scheduling import EVERY, READ_EVERY, Scheduled, Scheduling, arrival_of_moment
 
 MONDAYS = "schedule: {retrain: 0 3 * * 1}\n"
 MONDAY = datetime(2026, 3, 9, 3, tzinfo=UTC)  # the first one after the world's noon
@@ -154,14 +154,12 @@ def test_two_replicas_start_it_once(here):
 
 def test_a_replica_that_knows_no_better_adds_nothing_to_a_moment(here):
     """One that took its turn, slept over the other's whole round, and goes on."""
-    from kfops.workflow.scheduling import Scheduled, _arrival
-
     look = bot(here)
     look()
     until(here, MONDAY)
     assert look() == 1
     late = Scheduled("churn", "0 3 * * 1", "main", MONDAY - WEEK)
-    here.ledger.accept([_arrival(here.repository.id, late, MONDAY, here.clock.now())])
+    here.ledger.accept([arrival_of_moment(here.repository.id, late, MONDAY, here.clock.now())])
     here.settle()
     assert len(retrainings(here)) == 1
 

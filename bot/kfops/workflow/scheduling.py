@@ -97,7 +97,7 @@ class Scheduling:
         moment = self._moment(known, now) if known else None
         if known is None or moment is None or self._is_under_way(repository_id):
             return 0
-        self.book.accept([_arrival(repository_id, known, moment, now)])
+        self.book.accept([arrival_of_moment(repository_id, known, moment, now)])
         self._keep(repository_id, Scheduled(known.model, known.schedule, known.branch, moment))
         log.info("retraining", repository=repository_id, model=known.model, moment=moment.isoformat())
         return 1
@@ -148,7 +148,7 @@ def _cursor(repository_id: int) -> str:
     return f"schedule:{repository_id}"
 
 
-def _arrival(repository_id: int, scheduled: Scheduled, moment: datetime, now: datetime) -> Arrival:
+def arrival_of_moment(repository_id: int, scheduled: Scheduled, moment: datetime, now: datetime) -> Arrival:
     """Named after repository, model and moment: the ledger takes it once."""
     name = f"schedule:{repository_id}:{scheduled.model}:{moment:%Y%m%dT%H%MZ}"
     command = {
