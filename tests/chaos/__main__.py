@@ -1,7 +1,7 @@
 """`make chaos`: every matrix in full, printed as a table. Ends with 1 when anything was lost, doubled or unpinned.
 
-python -m tests.chaos [--crashes everywhere|each_pair|each_named] [--deliveries N] [--only WORDS] [--every N]
-                      [--jobs N] [--kept FILE]
+python -m tests.chaos [--crashes everywhere|each_pair|each_named] [--deliveries N] [--only WORDS] [--what WORDS]
+                      [--every N] [--jobs N] [--kept FILE]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def main() -> int:
         shares = list(plan(shelf, everywhere=asked.crashes, only=asked.only, every=asked.every))
     if asked.deliveries and asked.only in FLOOD:
         shares.insert(0, Share(FLOOD, f"{asked.deliveries} deliveries", (asked.deliveries,)))
+    shares = [one for one in shares if asked.what in one.what]
     found = everything(shares, asked.jobs, asked.kept, _say)
     for line in (*table.rows(found), *table.effects(found), table.summary(found)):
         _say(line)
@@ -40,6 +41,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--crashes", default="everywhere", choices=choices, help="where the process dies")
     parser.add_argument("--deliveries", type=int, default=100_000)
     parser.add_argument("--only", default="", help="stories with these words in their name")
+    parser.add_argument(
+        "--what", default="", help="only what has these words in its name: death, push, forge, pause"
+    )
     parser.add_argument("--every", type=int, default=1, help="only each N-th place, step and call")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument(
