@@ -33,10 +33,10 @@ def from_json(stored: Mapping[str, Any]) -> model.Command | model.Problem:
     """Raises InvalidValue where `stored` is nothing that `to_json` writes."""
     try:
         kind = Kind(stored[_TAG])
+        maker = _MAKERS[kind]
     except (KeyError, ValueError):
-        raise InvalidValue(_TAG, str(stored.get(_TAG)), f"one of {', '.join(Kind)}") from None
+        raise InvalidValue(_TAG, str(stored.get(_TAG)), f"one of {', '.join(_MAKERS)}") from None
     rest = {name: value for name, value in stored.items() if name != _TAG}
-    maker = _MAKERS[kind]
     known = {field.name for field in fields(maker)}
     if rest.keys() - known:
         raise InvalidValue(
