@@ -13,6 +13,7 @@ from kfops.domain.facts import GateFact, RunFacts
 from kfops.domain.model_version import Alias, Artifact, ModelVersion
 from kfops.domain.operation import Kind, Operation, Outcome
 from kfops.domain.profile import DataDrift, Profile, read_profile
+from kfops.domain.run import RunOutputs
 from kfops.ports.models import RunRecord as TrackedRun
 from kfops.rules.drift import drift
 from kfops.rules.reasons import ReasonCode
@@ -49,21 +50,43 @@ def record(context: Context, facts: RunFacts) -> Step:
         artifacts={kind: path for kind, path in found.items() if path is not None},
         parameters={one.name: one.value for one in facts.parameters},
         metrics=outputs.metrics,
-        tags={
-            "git_commit": str(subject.head_sha),
-            **_tags(context.operation),
-            "repository_id": str(subject.repository_id),
-            "kfops.run_id": str(context.operation.id),
-            "data_digest": outputs.digests.get("data", ""),
-            "package_digest": facts.package_digest,
-            "environment_digest": facts.environment_digest,
-            "config_digest": facts.config_digest,
-            "requested_by": subject.author.login,
-        },
+        tags=_tags(context.operation, facts, outputs),
     )
     models = context.ports.models
     number = context.effect("model", lambda: models.record(tracked).version)
-    version = models.version_of(facts.model, number)
+    return _recorded(context, facts, outputs, models.version_of(facts.model, number), number, digest)
+
+
+def adopt(context: Context, facts: RunFacts) -> Step:
+    """`models.registered_by: pipeline`: the version that the pipeline registered, known by this run's tags."""
+    outputs, models = context.ports.pipelines.outputs(facts.run_id), context.ports.models
+    wanted = {
+        name: value
+        for name, value in _tags(context.operation, facts, outputs).items()
+        if name in {"git_commit", "kfops.run_id"}
+    }
+    found = models.adopt(facts.model, wanted)
+    place = model_of(context, found) if found else None
+    if found is None or place is None:
+        tags = ", ".join(f"{name}={value}" for name, value in wanted.items())
+        note = (
+            f"The pipeline registered no version of {facts.model} with the tags {tags}, which "
+            "`models.registered_by: pipeline` asks for; an input `kfops_run_id` is given that number."
+        )
+        facts = replace(facts, notes=(*facts.notes, note, *outputs.problems), ended_at=context.now)
+        return End(Outcome.FAILED, ReasonCode.NO_MODEL, facts)
+    models.tag(facts.model, found.version, _tags(context.operation, facts, outputs))
+    return _recorded(context, facts, outputs, found, found.version, found.digest)
+
+
+def _recorded(
+    context: Context,
+    facts: RunFacts,
+    outputs: RunOutputs,
+    version: ModelVersion | None,
+    number: str,
+    digest: str,
+) -> Next:
     context.ports.models.set_alias(facts.model, Alias.CHALLENGER, number)
     return Next(
         "compare",
@@ -80,11 +103,27 @@ def record(context: Context, facts: RunFacts) -> Step:
     )
 
 
+def _tags(operation: Operation, facts: RunFacts, outputs: RunOutputs) -> dict[str, str]:
+    """A version's evidence, as the registry shows it."""
+    subject = operation.subject
+    return {
+        "git_commit": str(subject.head_sha),
+        **_cause(operation),
+        "repository_id": str(subject.repository_id),
+        "kfops.run_id": str(operation.id),
+        "data_digest": outputs.digests.get("data", ""),
+        "package_digest": facts.package_digest,
+        "environment_digest": facts.environment_digest,
+        "config_digest": facts.config_digest,
+        "requested_by": subject.author.login,
+    }
+
+
 def _origin(operation: Operation) -> str:
     return "retraining" if operation.kind is Kind.RETRAIN else f"pr-{operation.subject.pull_request}"
 
 
-def _tags(operation: Operation) -> dict[str, str]:
+def _cause(operation: Operation) -> dict[str, str]:
     """Where a version came from. One without a pull request is none that can be deployed (R13)."""
     if operation.kind is Kind.RETRAIN:
         return {"scheduled_for": str(operation.subject.command["moment"])}

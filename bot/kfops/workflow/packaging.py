@@ -22,6 +22,10 @@ from kfops.workflow import commit, environment, evidence, reaching
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead
 
+RUN_ID = (
+    "kfops_run_id"  # an input of this name is told by which number the bot will look for what was registered
+)
+
 
 def asked(context: Context) -> Build | Run | BuildRun:
     """The command of this operation; a retraining is a `/build_run` that nobody typed."""
@@ -49,6 +53,8 @@ def packaged(
         return Refusal(problem.reason_code.value, sentence, problem.found, problem.expected, problem.hint)
     if (out_of_reach := reaching.refused(context, read, work, made, values)) is not None:
         return out_of_reach
+    if any(one.name == RUN_ID for one in made.inputs):
+        values = replace(values, values={**values.values, RUN_ID: str(context.operation.id)})
     return replace(
         facts,
         package_digest=made.digest,

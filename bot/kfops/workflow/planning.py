@@ -42,7 +42,6 @@ from kfops.workflow.gathering import CONFIG, RulesRead, refusal
 from kfops.workflow.judging import environment_name, judged
 from kfops.workflow.placing import place_by_rules
 from kfops.workflow.rollback import judged as rollback_judged
-from kfops.workflow.run import not_carried_out
 
 Steps = tuple[str, ...]
 
@@ -91,8 +90,6 @@ def _steps(context: Context, read: RulesRead, command: Plannable) -> Steps | Ref
 
 
 def _run(context: Context, read: RulesRead, command: Build | Run | BuildRun) -> Steps | Refusal:
-    if (unserved := not_carried_out(read)) is not None:
-        return unserved
     subject, ledger = context.operation.subject, context.ports.ledger
     head = str(subject.head_sha)
     content = context.ports.forge.file(subject.repository_id, CONFIG, head)

@@ -39,20 +39,10 @@ def decide(context: Context, facts: RunFacts) -> Step:
     return PHASES[context.operation.phase](context, facts)
 
 
-def not_carried_out(read: RulesRead) -> Refusal | None:
-    """What the rules may say and this server does not do."""
-    if read.rules.registered_by == "bot":
-        return None
-    why = "`models.registered_by: pipeline` is not carried out by this server."
-    return Refusal(ReasonCode.RULES_INVALID.value, why, read.rules.registered_by, "bot", "Leave it out.")
-
-
 def _gate(context: Context, facts: RunFacts) -> Step:
     read = rules(context)
     if isinstance(read, Refusal):
         return _refused(facts, read)
-    if (unserved := not_carried_out(read)) is not None:
-        return _refused(facts, unserved)
     if context.operation.kind is Kind.RETRAIN:
         why = retraining.forbidden(context, read)
         return _admitted(context, facts, read) if why is None else _refused(facts, why)
@@ -129,7 +119,13 @@ def _follow(context: Context, facts: RunFacts) -> Step:
 
 
 def _record_model(context: Context, facts: RunFacts) -> Step:
-    step = evidence.record(context, facts)
+    read = rules_when_asked(context)
+    if isinstance(read, Refusal):
+        return _refused(facts, read)
+    if read.rules.registered_by == "pipeline":
+        step = evidence.adopt(context, facts)
+    else:
+        step = evidence.record(context, facts)
     if isinstance(step.facts, RunFacts):
         environment.remember(context, step.facts)
     return step
