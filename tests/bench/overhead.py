@@ -24,7 +24,9 @@ ENDINGS = {"rocket", "confused", "-1"}
 
 
 def run(times: int = 5) -> list[Figure]:
-    title(f"/build_run beside bare kfp.local, {times} times each, in turns (the search takes 2 s of both)")
+    title(
+        f"/build_run beside bare kfp.local, {times} times each, in turns (two trials of the search in both)"
+    )
     whole, bare = [], []
     with tempfile.TemporaryDirectory(prefix="kfops-bench-") as folder, live(Path(folder)) as world:
         number = world.open_pull("first", "README.md", lambda text: f"{text}\nA first model.\n")

@@ -9,6 +9,7 @@ from tests.support import canary_models as models
 from tests.support.canary_stage import CONFIG, RATE_PER_S, Played, Stage, canary, stage
 
 from kfops.adapters.local.sandbox import NoSandbox, probe
+from kfops.demo.traffic import Load
 from kfops.domain.operation import Outcome
 from kfops.domain.rollout import Phase, Reason
 from kfops.ports.serving import ArmName
@@ -157,8 +158,8 @@ def test_a_candidate_that_cannot_serve_is_told_apart_and_never_sees_a_user(here:
     assert_no_user_saw_it(here, name, reason, words)
 
 
-def test_without_traffic_a_replay_of_held_out_rows_decides(here: Stage):
-    """In staging, where nobody calls; meanwhile another one there waits its turn, which never gets ready."""
+def test_without_traffic_a_replay_of_held_out_rows_decides_and_a_rollback_goes_back(here: Stage):
+    """In staging, where nobody calls at first; one that never gets ready changes nothing there."""
     first = here.played("champion", here.say("champion", "/staging_deploy"))
     assert first.operation.outcome is Outcome.SUCCEEDED, first.reply
     second = here.played("quiet", here.say("quiet", "/staging_deploy"))
@@ -171,6 +172,19 @@ def test_without_traffic_a_replay_of_held_out_rows_decides(here: Stage):
     never = here.played("sleepy", here.say("sleepy", "/staging_deploy"))
     assert (never.operation.outcome, never.rollout.reason) == (Outcome.ROLLED_BACK, Reason.NEVER_READY)
     assert "No user" in never.reply
+
+    with Load(here.predict("staging"), GOOD, RATE_PER_S) as users:
+        back = here.played("quiet", here.say("quiet", '/rollback staging --reason "a drill"'))
+        report = users.stop()
+    assert back.operation.outcome is Outcome.SUCCEEDED, back.reply
+    assert "**staging serves version 1 again.** Reason: a drill" in back.reply
+    assert here.serving.observe(here.place("staging")).stable.version == "1"
+    assert not report.losses
+    assert set(report.by_version) == {"1", second.facts.model_version}
+    took = back.operation.ended_at - back.operation.created_at
+    print(
+        f"rollback: {took.total_seconds():.1f} s from the comment to its end, 0 of {report.sent} requests lost"
+    )
 
 
 def test_without_traffic_a_person_is_asked_and_silence_restores_the_champion(here: Stage):

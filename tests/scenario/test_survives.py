@@ -1,53 +1,142 @@
-"""`kill -9` in the middle of training and in the middle of a canary: it goes on, and nothing is done twice."""
+"""`kill -9` in training and in every phase of a rollout, up and back: it goes on or restores, and nothing is done twice."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from tests.support.live import TEMPLATE, live
+from tests.support.live import REPOSITORY, TEMPLATE, Live, live
 
 from kfops.adapters.local.sandbox import probe
+from kfops.adapters.local.serving.adapter import LocalServing
+from kfops.adapters.system_clock import SystemClock
 from kfops.demo.traffic import Load
+from kfops.domain.canary_facts import Readiness
+from kfops.domain.environment import EnvironmentKey
+from kfops.domain.rollout import Phase
+from kfops.ports.serving import Served
 
 pytestmark = [
     pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}"),
     pytest.mark.xdist_group("live"),  # whole bots: one at a time on a small machine
 ]
+UP = (
+    Phase.PREPARE,
+    Phase.CHECK,
+    Phase.GOLDEN,
+    Phase.SHIFT,
+    Phase.HOLD,
+    Phase.PROMOTE,
+    Phase.WATCH,
+    Phase.MERGE,
+    Phase.FINISH,
+)
+BACK = (Phase.ABORT, Phase.RESTORE)
+SLICE_S = 0.005
+REQUEST = (TEMPLATE / "samples" / "request.json").read_bytes()
 
 
-def logs(folder):
-    return folder.glob("bot/pipelines/*/log.txt")
+class Ledger:
+    """Read from outside, as the bot wrote it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "bot" / "ledger.db"
+
+    def rows(self, question: str) -> list[tuple]:
+        with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=10)) as connection:
+            return connection.execute(question).fetchall()
+
+    def phase(self) -> str | None:
+        """Of the newest rollout."""
+        newest = "SELECT facts FROM operations WHERE kind = 'deploy' ORDER BY id DESC LIMIT 1"
+        rollout = json.loads(self.rows(newest)[0][0] or "{}").get("rollout")
+        return rollout and rollout["phase"]
+
+    def active(self) -> str:
+        found = self.rows("SELECT digest FROM revisions WHERE is_active AND environment = 'production'")
+        return str(found[0][0])
 
 
-def test_the_main_job_survives_being_killed_in_training_and_in_the_canary(tmp_path):
-    with live(tmp_path) as world:
-        first = world.open_pull("first", "README.md", lambda text: f"{text}\nA first model.\n")
-        run = world.say("ada", first, "/build_run")
-        world.until(lambda: any("'train'" in log.read_text() for log in logs(tmp_path)), "training", 60)
+def kill_in(world: Live, ledger: Ledger, phases: Iterable[Phase], within_s: float = 120) -> None:
+    """Once in each of the phases, in their order. The bot gets milliseconds at a time, so that none passes unseen."""
+    for phase in phases:
+        deadline = time.monotonic() + within_s
+        while ledger.phase() != phase:
+            assert time.monotonic() < deadline, f"waited for {phase}, it is in {ledger.phase()}"
+            assert world.bot is not None
+            os.kill(world.bot.pid, signal.SIGCONT)
+            time.sleep(SLICE_S)
+            os.kill(world.bot.pid, signal.SIGSTOP)
         world.kill()
         world.start()
 
+
+def production(world: Live) -> Served:
+    sandbox = probe()
+    assert not isinstance(sandbox, str)
+    repository = world.playground.repository(REPOSITORY).id
+    stack = LocalServing(world.folder / "bot" / "serving", sandbox, SystemClock())
+    return stack.observe(EnvironmentKey(repository, "churn", "production"))
+
+
+def assert_weights_and_ledger_agree(world: Live, ledger: Ledger, version: str) -> None:
+    served = production(world)
+    assert (served.stable.version, served.stable.digest) == (version, ledger.active())
+    assert (served.candidate.readiness, served.candidate_weight) == (Readiness.ABSENT, 0)
+    world.until(
+        lambda: not ledger.rows("SELECT key FROM locks WHERE key LIKE 'env:%'"), "the environment", 30
+    )
+
+
+def assert_nothing_was_done_twice(world: Live, first: int, second: int) -> None:
+    assert [world.pull(number)["merged"] for number in (first, second)] == [True, True]
+    labels = [[one["name"] for one in world.pull(number)["labels"]] for number in (first, second)]
+    assert labels == [[], ["Deployed-to-production"]]
+    assert [len(world.replies(number)) for number in (first, second)] == [2, 4]  # one a command
+    assert len(list(world.folder.glob("bot/pipelines/*/log.txt"))) == 2  # one training a /build_run
+    deployments = world.get(f"/repos/{REPOSITORY}/deployments?environment=production")
+    assert len(deployments) == 3  # one a /deploy
+    assert len(world.get(f"/repos/{REPOSITORY}/commits?sha=main")) == 3  # the first, and one a merge
+
+
+def test_the_main_job_survives_being_killed_in_training_and_in_every_phase_of_a_rollout(tmp_path):
+    with live(tmp_path) as world:
+        ledger = Ledger(tmp_path)
+        first = world.open_pull("first", "README.md", lambda text: f"{text}\nA first model.\n")
+        run = world.say("ada", first, "/build_run")
+        logs = tmp_path.glob
+        world.until(
+            lambda: any("'train'" in log.read_text() for log in logs("bot/pipelines/*/log.txt")),
+            "training",
+            60,
+        )
+        world.kill()
+        world.start()
         assert world.ending(run) == "rocket"
-        assert world.ending(world.say("ada", first, "/deploy")) == "rocket"
-        assert world.pull(first)["merged"]
-        assert len(world.replies(first)) == 2
+        world.done("ada", first, "/deploy")
 
         second = world.open_pull("second", "README.md", lambda text: f"{text}\nA second model.\n")
-        assert world.ending(world.say("ada", second, "/build_run")) == "rocket"
-        request = (TEMPLATE / "samples" / "request.json").read_bytes()
-        with Load(f"{world.endpoint('production')}/predict", [request], 40) as load:
-            deploy = world.say("ada", second, "/deploy")
-            world.until(lambda: any("| 25 %" in body for body in world.replies(second)), "the canary", 60)
-            world.kill()
-            world.start()
-            assert world.ending(deploy, 200) == "rocket"
-            report = load.report()
+        world.done("ada", second, "/build_run")
+        with Load(f"{world.endpoint('production')}/predict", [REQUEST], 40) as load:
+            back = world.say("ada", second, "/deploy")
+            world.until(lambda: ledger.phase() == Phase.HOLD, "the canary", 120)
+            world.say("ada", second, "/canary abort")
+            kill_in(world, ledger, BACK)
+            assert world.ending(back) == "confused"
+            assert_weights_and_ledger_agree(world, ledger, "1")
 
-        assert not report.losses, json.dumps([str(one) for one in report.losses[:5]])
+            up = world.say("ada", second, "/deploy")
+            kill_in(world, ledger, UP)
+            assert world.ending(up, 200) == "rocket"
+            report = load.stop()
+        assert_weights_and_ledger_agree(world, ledger, "2")
+        assert not report.losses, report.losses[:5]
         assert set(report.by_version) == {"1", "2"}
-        pull = world.pull(second)
-        assert pull["merged"]
-        assert [one["name"] for one in pull["labels"]] == ["Deployed-to-production"]
-        assert world.pull(first)["labels"] == []
-        assert len(world.replies(second)) == 2
+        assert_nothing_was_done_twice(world, first, second)
