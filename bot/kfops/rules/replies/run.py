@@ -23,7 +23,7 @@ from kfops.rules.replies.view import View
 
 _PHASES = {
     "source": "fetching the commit",
-    "environment": "installing the requirements",
+    "environment": "preparing its environment",
     "compile": "compiling",
     "install": "installing what the steps want",
     "submit": "queued",
