@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from kfops.adapters.sql import tables as t
 from kfops.adapters.sql.database import Database, Turn
 from kfops.adapters.sql.fence import fenced_if
-from kfops.domain.operation import Operation
+from kfops.domain.operation import Operation, Subject
 from kfops.domain.pull_request import Actor, Head
 from kfops.ports.ledger import Arrival, NewOperation
 
@@ -22,6 +22,7 @@ class SqlInbox:
         self.database = database
         self._deliveries = database.insert(t.deliveries).on_conflict_do_nothing().returning(t.deliveries.c.id)
         self._repositories = _upsert_repositories(database)
+        self._commands = database.insert(t.commands).on_conflict_do_nothing().returning(t.commands.c.id)
 
     def accept(self, arrivals: Sequence[Arrival]) -> None:
         """One statement for all deliveries and one for all repositories: hundreds may wait for this transaction."""
@@ -116,53 +117,23 @@ class SqlInbox:
             if head
             else dataclasses.replace(subject, is_late=True)
         )
-        if not self.database.insert_or_ignore(
-            connection,
-            t.commands,
-            repository_id=pinned.repository_id,
-            comment_id=pinned.comment_id,
-            idx=pinned.index,
-            pull_request=pinned.pull_request,
-            command=dict(pinned.command),
-            author_id=pinned.author.id,
-            author_login=pinned.author.login,
-            author_is_human=pinned.author.is_human,
-            body_hash=pinned.body_hash,
-            received_at=pinned.received_at,
-            head_sha=pinned.head_sha,
-            base_sha=pinned.base_sha,
-            base_ref=pinned.base_ref,
-            head_repository_id=pinned.head_repository_id,
-            is_late=pinned.is_late,
-            is_recovered=pinned.is_recovered,
-        ):
+        command_id = connection.execute(self._commands, _command(pinned)).scalar_one_or_none()
+        if command_id is None:
             return previous
-        c = t.commands.c
-        command_id = connection.execute(
-            sa.select(c.id).where(
-                c.repository_id == pinned.repository_id,
-                c.comment_id == pinned.comment_id,
-                c.idx == pinned.index,
-            )
-        ).scalar_one()
-        o = t.operations.c
-        ahead = sa.exists().where(o.serial_key == new.serial_key, o.ended_at.is_(None))
         operation_id: int = connection.execute(
-            sa.insert(t.operations)
-            .values(
-                command_id=command_id,
-                kind=new.kind.value,
-                repository_id=pinned.repository_id,
-                pull_request=pinned.pull_request,
-                serial_key=new.serial_key,
-                after=previous,
-                phase="accepted",
-                facts={},
-                created_at=pinned.received_at,
-                due_at=pinned.received_at,
-                waiting=sa.true() if previous else sa.select(ahead).scalar_subquery(),
-            )
-            .returning(t.operations.c.id)
+            OPERATION,
+            {
+                "command_id": command_id,
+                "kind": new.kind.value,
+                "repository_id": pinned.repository_id,
+                "pull_request": pinned.pull_request,
+                "serial_key": new.serial_key,
+                "line": new.serial_key,
+                "after": previous,
+                "before": previous,
+                "created_at": pinned.received_at,
+                "due_at": pinned.received_at,
+            },
         ).scalar_one()
         return operation_id
 
@@ -211,11 +182,61 @@ def _upsert_repositories(database: Database) -> Any:
     )
 
 
+def _new_operation() -> Any:
+    """Behind an earlier command of its comment, or of its line, it waits."""
+    o = t.operations.c
+    ahead = sa.select(sa.exists().where(o.serial_key == sa.bindparam("line"), o.ended_at.is_(None)))
+    earlier = sa.cast(sa.bindparam("before", type_=sa.BigInteger()), sa.BigInteger).is_not(None)
+    given = (
+        o.command_id,
+        o.kind,
+        o.repository_id,
+        o.pull_request,
+        o.serial_key,
+        o.after,
+        o.created_at,
+        o.due_at,
+    )
+    return (
+        sa.insert(t.operations)
+        .values(
+            {one: sa.bindparam(one.name, type_=one.type) for one in given}
+            | {o.phase: "accepted", o.facts: {}, o.waiting: sa.or_(earlier, ahead.scalar_subquery())}
+        )
+        .returning(o.id)
+    )
+
+
+# Made once: making a statement costs several times as much as running it.
+OPERATION = _new_operation()
+HEAD = sa.select(t.heads).where(
+    t.heads.c.repository_id == sa.bindparam("repository"), t.heads.c.pull_request == sa.bindparam("number")
+)
+
+
+def _command(pinned: Subject) -> dict[str, Any]:
+    return {
+        "repository_id": pinned.repository_id,
+        "comment_id": pinned.comment_id,
+        "idx": pinned.index,
+        "pull_request": pinned.pull_request,
+        "command": dict(pinned.command),
+        "author_id": pinned.author.id,
+        "author_login": pinned.author.login,
+        "author_is_human": pinned.author.is_human,
+        "body_hash": pinned.body_hash,
+        "received_at": pinned.received_at,
+        "head_sha": pinned.head_sha,
+        "base_sha": pinned.base_sha,
+        "base_ref": pinned.base_ref,
+        "head_repository_id": pinned.head_repository_id,
+        "is_late": pinned.is_late,
+        "is_recovered": pinned.is_recovered,
+    }
+
+
 def head_of(connection: Connection, repository_id: int, pull_request: int) -> Head | None:
-    c = t.heads.c
-    row = connection.execute(
-        sa.select(t.heads).where(c.repository_id == repository_id, c.pull_request == pull_request)
-    ).one_or_none()
+    row = connection.execute(HEAD, {"repository": repository_id, "number": pull_request}).one_or_none()
     if row is None:
         return None
     return Head(
