@@ -30,6 +30,7 @@ pytestmark = [
 
 PRODUCTION = "Deployed-to-production"
 TABLE = TEMPLATE / "data" / "churn.csv"
+PAUSE_S = 0.03  # between a user's calls: enough for the canary's minimum in seconds
 CALL, STRANGE = bodies(TABLE)[1], bodies(TABLE, every_unknown=1)[1]
 RULES = (
     "deployment:\n  check: {timeout: 20s}\n  canary: {steps: [50], hold: 1s, min_requests: 30,"
@@ -129,7 +130,7 @@ def first_model(scene: Scene) -> str:
 def better_model(scene: Scene, one: str) -> str:
     number = scene.propose("second", "model/features.py", "    return rows\n", NEWCOMER)
     scene.world.approve("bob", number)
-    with scene.users.calling(CALL) as answers:
+    with scene.users.calling(CALL, PAUSE_S) as answers:
         two = scene.to_production(number)
     assert {status for status, _ in answers} == {200}
     assert {version for _, version in answers} == {one, two}
@@ -141,7 +142,7 @@ def better_model(scene: Scene, one: str) -> str:
 def failing_model(scene: Scene, two: str) -> None:
     number = scene.propose("third", "model/features.py", 'handle_unknown="ignore"', 'handle_unknown="error"')
     scene.world.approve("bob", number)
-    with scene.users.calling(STRANGE) as answers:
+    with scene.users.calling(STRANGE, PAUSE_S) as answers:
         end = scene.world.ending(scene.world.say("ada", number, "/deploy"))
     reply = scene.world.replies(number)[-1]
     assert end == "confused", reply

@@ -20,7 +20,7 @@ from kfops.adapters.kserve import names
 from kfops.adapters.kubernetes.client import Conflict, Kubernetes
 from kfops.ports.errors import Unavailable
 
-_TICK_S = 0.05
+_SOON_S, _IDLE_S = 0.05, 0.5
 
 
 class Controller:
@@ -70,11 +70,12 @@ class Controller:
             except BaseException as error:  # noqa: BLE001 - a thread must not die unseen
                 self.problem = error
                 return
-            self._wake.wait(_TICK_S)
+            self._wake.wait(_SOON_S if self._ground.is_moving else _IDLE_S)
             self._wake.clear()
 
     def _turn(self) -> None:
         ground = self._ground
+        ground.is_moving = False
         found = ground.kubernetes.list(names.services(ground.namespace))
         present = {one["metadata"]["name"]: one for one in found}
         for name in set(self._known) - set(present):

@@ -42,6 +42,7 @@ class Ground:
     plane: DataPlane
     cluster: Cluster
     born: dict[str, float] = field(default_factory=dict)
+    is_moving: bool = False  # something is starting: it is worth while to look again soon
 
     def server(self, backend: str, name: str, predictor: Document) -> ModelServer | None:
         """None: this one cannot even be started here, and its pods say why."""
@@ -59,7 +60,11 @@ class Ground:
 
     def is_ready(self, name: str, server: ModelServer | None) -> bool:
         born = self.born.setdefault(name, time.monotonic())
-        return server is not None and server.is_ready and time.monotonic() - born >= self.cluster.starts_in_s
+        is_old_enough = time.monotonic() - born >= self.cluster.starts_in_s
+        if server is not None and server.is_ready and is_old_enough:
+            return True
+        self.is_moving = True
+        return False
 
     def local_host(self, name: str) -> str:
         return f"{name}.{self.namespace}.svc.cluster.local"

@@ -109,14 +109,14 @@ class Users:
         self.answers: list[tuple[int, str | None]] = []
 
     @contextmanager
-    def calling(self, content: bytes) -> Iterator[list[tuple[int, str | None]]]:
+    def calling(self, content: bytes, pause_s: float = 0.004) -> Iterator[list[tuple[int, str | None]]]:
         over = threading.Event()
         answers: list[tuple[int, str | None]] = []
 
         def call() -> None:
             while not over.is_set():
                 answers.append(self._place.send(content))
-                time.sleep(0.004)
+                time.sleep(pause_s)
 
         thread = threading.Thread(target=call, daemon=True)
         thread.start()

@@ -1,5 +1,5 @@
-"""Everything that the bot drives on a cluster, joined: Kubeflow Pipelines' front, KServe on the API server, a bucket, a
-tracking server, a database. The bot finds all of it by its settings.
+"""Everything that the bot drives on a cluster, joined: Kubeflow Pipelines' front, KServe on the API server, the sandbox's
+Jobs with a node that runs them, a bucket, a tracking server, a database. The bot finds all of it by its settings.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import node as nodes
 from tests.support.api_server import ApiServer
 from tests.support.kserve_controller import running as controller_running
 from tests.support.kserve_data_plane import DataPlane
@@ -91,9 +92,13 @@ def whole_cluster(
         for namespace in namespaces.values():
             client = opened.enter_context(closing(api_server.client()))
             opened.enter_context(controller_running(client, namespace, plane, there))
+        node = opened.enter_context(nodes.running(api_server))
         settings = {
             **KEYS,
             **elsewhere,
+            "KFOPS_SANDBOX": "kubernetes",
+            "KFOPS_SANDBOX_NAMESPACE": node.namespace,
+            "KFOPS_SANDBOX_IMAGE": "registry.example.com/kfops@sha256:" + "0" * 64,
             "KFOPS_PIPELINES": "kubeflow",
             "KFOPS_KUBEFLOW_URL": front.url,
             "KFOPS_KUBEFLOW_UI_URL": "https://kubeflow.example",
