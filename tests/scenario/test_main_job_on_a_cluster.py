@@ -25,7 +25,8 @@ from kfops.demo.callers import bodies
 
 pytestmark = [
     pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}"),
-    pytest.mark.xdist_group("cluster"),
+    # Servers of its own: in one chain with the other tests of a cluster it would be what the suite waits for.
+    pytest.mark.xdist_group("whole cluster"),
 ]
 
 PRODUCTION = "Deployed-to-production"
