@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import yaml
+from tests.support.bound import bound
 
 from kfops.adapters.kubernetes.access import Access
 from kfops.adapters.kubernetes.client import Kubernetes
@@ -177,7 +178,7 @@ def _install(server: ApiServer, full: Path) -> None:
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        return subprocess.Popen(bound(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
 def _etcd(binary: Path, folder: Path, client: int, peer: int) -> list[str]:

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+from tests.support.bound import bound
 
 PROMETHEUS = "KFOPS_PROMETHEUS"
 WHY = f"no Prometheus: {PROMETHEUS} names no binary and there is none on the PATH (.ci/run takes Debian's)"
@@ -177,13 +178,15 @@ def scraping(binary: str, folder: Path, access_log: Path) -> Iterator[Scraping]:
     (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": [job]}))
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=warn",
-            ],
+            bound(
+                [
+                    binary,
+                    f"--config.file={folder / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={folder / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                    "--log.level=warn",
+                ]
+            ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.bound import bound
 
 WHY = "no docker-registry here: Debian's package docker-registry has it; .ci/run installs it"
 
@@ -38,7 +39,7 @@ def running(folder: Path, *, is_closed: bool = False) -> Iterator[str]:
         with config.open("a") as more:
             more.write(f"auth: {{htpasswd: {{realm: here, path: {folder / 'known'}}}}}\n")
     with (folder / "registry.log").open("wb") as log:
-        process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
+        process = subprocess.Popen(bound([program, "serve", str(config)]), stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 20
         while not _answers(host):

@@ -18,6 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from tests.support.bound import bound
 
 KEY, SECRET = "kfops-test", "kfops-test-secret"
 READER = "kfops-reader"
@@ -63,7 +64,7 @@ def running(folder: Path) -> Iterator[Seaweed]:
     words += [f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 's3.json'}"]
     words += ["-master.volumeSizeLimitMB=64", "-volume.max=16", "-master.telemetry=false"]
     with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(bound(words), stdout=log, stderr=log, cwd=folder)
     try:
         server = Seaweed(f"http://127.0.0.1:{s3}")
         _wait(server, process, folder / "weed.log")
