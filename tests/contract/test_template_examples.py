@@ -6,6 +6,7 @@ import importlib
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -227,6 +228,9 @@ def test_the_role_of_the_steps_is_enough_and_no_more(server, namespace, client):
         answer = client.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
         return bool(answer["status"]["allowed"])
 
+    deadline = time.monotonic() + 20
+    while not may("delete", "trainer.kubeflow.org", "trainjobs", namespace):
+        assert time.monotonic() < deadline, "the API server has not seen the role"
     for group, resource in (("kubeflow.org", "experiments"), ("trainer.kubeflow.org", "trainjobs")):
         assert all(may(verb, group, resource, namespace) for verb in ("create", "get", "delete"))
         assert not any(may(verb, group, resource, namespace) for verb in ("update", "patch", "list", "watch"))
