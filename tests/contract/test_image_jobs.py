@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support import node as nodes
-from tests.support.api_server import ApiServer
+from tests.support.api_server import ADMIN, ApiServer
 from tests.support.archives_here import folder_on_the_web
 from tests.support.node import Node
 from tests.support.registry import ACCOUNT, running
@@ -28,8 +28,10 @@ from kfops.adapters.kubernetes.building.job import Builder, job
 from kfops.adapters.kubernetes.sandbox.job import Place
 from kfops.adapters.kubernetes.sandbox.packing import pack
 from kfops.adapters.local.sandbox import probe
+from kfops.doctor import examine
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.images import ImageBuilt, ImageFailure, ImageOrder
+from kfops.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("cluster")
 WHY = "no buildah here, or no root to run it: Debian's package buildah has it; .ci/run installs it"
@@ -176,6 +178,27 @@ def test_a_registry_that_does_not_know_the_secret_is_told_and_asked_again_later(
         images = ClusterImages(client, wrong, credentials=ACCOUNT, look_every_s=0.05)
         with pytest.raises(Unavailable, match="could not be pushed: the registry answered 401"):
             images.build(order(tmp_path, registry, "FROM scratch\nCOPY train.py /\n", tag="refused"))
+
+
+@pytest.mark.parametrize(
+    ("token", "builder_image", "words"),
+    [(ADMIN, BUILDAH, ""), ("a stranger's", BUILDAH, "401"), (ADMIN, "", "KFOPS_IMAGES_BUILDER")],
+    ids=["well", "a stranger", "no builder"],
+)
+def test_the_doctor_looks_whether_images_can_be_built(
+    api_server, node, tmp_path, token, builder_image, words
+):
+    settings = Settings(
+        data_dir=tmp_path / "bot",
+        images="kubernetes",
+        images_namespace=node.namespace,
+        images_builder=builder_image,
+        sandbox_image=OWN,
+        kubeconfig=api_server.kubeconfig(tmp_path / "config", token),
+    )
+    found = next(one for one in examine(settings) if one.what == "images")
+    assert words in found.problem
+    assert bool(found.problem) is bool(words)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ class Node:
     name: str
     instead: Document | None = None
     hides: bool = False
+    looks_every_s: float = _TICK_S
     ran: list[tuple[str, str]] = field(default_factory=list)
     logs: dict[str, bytes] = field(default_factory=dict)
     documents: list[Document] = field(default_factory=list)
@@ -195,7 +196,7 @@ class Node:
             except BaseException as error:  # noqa: BLE001 - a thread must not die unseen
                 self.problem = error
                 return
-            self._over.wait(_TICK_S)
+            self._over.wait(self.looks_every_s)
 
     def stop(self) -> None:
         self._over.set()
@@ -218,7 +219,9 @@ def _ended(name: str, code: int) -> Document:
 
 
 @contextmanager
-def running(server: ApiServer, namespace: str | None = None) -> Iterator[Node]:
+def running(
+    server: ApiServer, namespace: str | None = None, *, looks_every_s: float = _TICK_S
+) -> Iterator[Node]:
     """A node for one namespace, a fresh one unless it is named."""
     with (
         closing(server.client()) as kubernetes,
@@ -226,7 +229,8 @@ def running(server: ApiServer, namespace: str | None = None) -> Iterator[Node]:
     ):
         Path(folder).chmod(0o755)
         here = namespace or server.namespace("sandbox")
-        node = Node(server, kubernetes, here, Path(folder), f"node-{here}"[:60])
+        name = f"node-{here}"[:60]
+        node = Node(server, kubernetes, here, Path(folder), name, looks_every_s=looks_every_s)
         with _kubelet(node) as port:
             _register(kubernetes, node.name, port)
             worker = threading.Thread(target=node.work, daemon=True)

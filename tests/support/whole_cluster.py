@@ -22,6 +22,7 @@ from tests.support.playground import contract
 from tests.support.seaweed import KEY, SECRET, Seaweed
 
 from kfops.adapters.kserve import names
+from kfops.adapters.kubernetes.sandbox.job import PURPOSE
 from kfops.adapters.local.pipelines.adapter import LocalPipelines
 from kfops.adapters.local.processes import Handle, stop
 from kfops.adapters.local.sandbox import NoSandbox
@@ -92,7 +93,7 @@ def whole_cluster(
         for namespace in namespaces.values():
             client = opened.enter_context(closing(api_server.client()))
             opened.enter_context(controller_running(client, namespace, plane, there))
-        node = opened.enter_context(nodes.running(api_server))
+        node = opened.enter_context(nodes.running(api_server, looks_every_s=0.25))
         settings = {
             **KEYS,
             **elsewhere,
@@ -113,6 +114,8 @@ def whole_cluster(
             "KFOPS_S3_ENDPOINT": storage.endpoint,
         }
         yield WholeCluster(api_server, front, plane, namespaces, settings, model)
+        done = {one["metadata"]["labels"][PURPOSE] for one in node.documents}
+        assert {"compile", "predict", "judge"} <= done, "code of pull requests ran elsewhere than in Jobs"
 
 
 @contextmanager
