@@ -14,7 +14,7 @@ help:
 	@echo "make demo     the whole story on this machine (ONCE=1 plays it and ends; REPORT=file writes it down; PORT, BOT_PORT choose)"
 	@echo "make test     all tests (ARGS='tests/unit -k gate' for some of them)"
 	@echo "make check    format, lint, types, import layers"
-	@echo "make chaos    deaths, pushes, bad weather and lost rights at every moment of every workflow (hours)"
+	@echo "make chaos    deaths, pushes, bad weather and lost rights at every moment of every workflow (half an hour of CPU; ARGS='--jobs 4 --kept FILE')"
 	@echo "make format   put the code into its format"
 	@echo "make bench    what was promised as figures (ONLY=start|webhook|ledger|open|idle|overhead|canary; ARGS=--long)"
 	@echo "make rules    the rules of trust, each with the tests that carry its number; fails on a gap"
