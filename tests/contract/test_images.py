@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -175,6 +179,43 @@ def test_a_registry_that_is_away_is_asked_again_later(images, tmp_path):
         images.find("127.0.0.1:9/ml/trainer", "c0ffee")
     with pytest.raises(Unavailable, match="could not be pushed"):
         images.build(order(tmp_path, "127.0.0.1:9", "FROM scratch\nCOPY train.py /\n"))
+
+
+class TokenRegistry(BaseHTTPRequestHandler):
+    """As GHCR and Docker Hub do it: whoever comes without a token is sent to where they are given."""
+
+    def do_HEAD(self) -> None:
+        if self.headers["Authorization"] == "Bearer for ml/trainer":
+            self.send_response(200)
+            self.send_header("Docker-Content-Digest", f"sha256:{'a' * 64}")
+        else:
+            self.send_response(401)
+            realm = f"http://{self.headers['Host']}/token"
+            self.send_header("WWW-Authenticate", f'Bearer realm="{realm}",service="it"')
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        known = self.headers["Authorization"] == f"Basic {b64encode(b'bot:right').decode()}"
+        scope = parse_qs(urlsplit(self.path).query)["scope"][0]
+        said = {"token": "for ml/trainer"} if known and scope == "repository:ml/trainer:pull" else {}
+        self.send_response(200 if said else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_registry_that_gives_tokens_is_asked_with_one(tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), TokenRegistry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        name = f"127.0.0.1:{server.server_port}/ml/trainer"
+        mine = BuildahImages(tmp_path, is_plain=True, credentials=("bot", "right"))
+        assert mine.find(name, "c0ffee") == f"{name}@sha256:{'a' * 64}"
+        others = BuildahImages(tmp_path, is_plain=True, credentials=("bot", "wrong"))
+        with pytest.raises(Refused, match="answered 401"):
+            others.find(name, "c0ffee")
+        server.shutdown()
 
 
 PIPELINE = """
