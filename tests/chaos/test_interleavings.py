@@ -42,6 +42,17 @@ def test_a_worker_that_wakes_up_past_its_lease_writes_nothing(shelf):
     ] == []
 
 
+def test_r14_a_worker_that_wakes_up_past_its_lease_shifts_no_traffic_either(shelf):
+    """Another has promoted meanwhile: what this one wished before would put the candidate back at its first share."""
+    expected = clean(shelf, DEPLOY)
+    passed = expected.watch.passed
+    # It holds the environment, and has not yet looked at what is served.
+    looking = [n for n in writes_of(expected) if passed[n - 1].effect == "ledger.acquire"]
+    assert [
+        str(one) for one in pause(shelf, DEPLOY, expected, [looking[1], looking[-1]]) if not one.is_well
+    ] == []
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_shuffled_and_doubled_post_is_carried_out_once(shelf, seed):
     assert str(shuffle(shelf, seed)).endswith("well")

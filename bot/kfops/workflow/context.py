@@ -98,6 +98,10 @@ class Context:
         self.ports.ledger.effect_done(self.operation, name, identity, self.now)
         return identity
 
+    def hold(self) -> None:
+        """Right before a call outside that must not come late: raises `Fenced` when another worker took over (R14)."""
+        self.ports.ledger.renew(self.operation, self.ports.clock.now(), self.options.lease)
+
     @property
     def source_dir(self) -> Path:
         """Where the pinned commit is checked out."""

@@ -176,6 +176,7 @@ def set_aliases(context: Context, environment: str, model: str, version: str, be
     alias = ROLLOUT_ALIASES.get(environment)
     if alias is None:
         return
+    context.hold()
     if alias is Alias.CHAMPION and before and before != version:
         context.ports.models.set_alias(model, Alias.PREVIOUS, before)
     context.ports.models.set_alias(model, alias, version)

@@ -109,6 +109,7 @@ def _prepare(context: Context, facts: DeployFacts) -> Step:
     if now.digest == facts.model_digest or (now.digest and context.ports.store.path(now.digest) is None):
         return Next("switch", facts)
     facts = replace(facts, champion_digest=now.digest or "", champion_version=now.version or "")
+    context.hold()
     serving.apply(place, Wish(*_arms(context, facts)))
     served = serving.observe(place)
     facts = replace(facts, url=served.url)
@@ -140,6 +141,7 @@ def _check(context: Context, facts: DeployFacts) -> Step:
 def _stay(context: Context, facts: DeployFacts, why: str) -> Step:
     """Nothing was switched: users stay where they are."""
     stable, _ = _arms(context, facts)
+    context.hold()
     context.ports.serving.apply(place_of(context, facts), Wish(stable=stable))
     notes = (*facts.notes, why, "Nothing was switched.")
     return End(Outcome.FAILED, ReasonCode.OUTSIDE_REFUSED, replace(facts, notes=notes))
@@ -156,6 +158,7 @@ def _arms(context: Context, facts: DeployFacts) -> tuple[ModelSource | None, Mod
 def _switch(context: Context, facts: DeployFacts) -> Step:
     place = place_of(context, facts)
     source = source_of(context, facts, facts.model_digest, facts.model_version)
+    context.hold()
     context.ports.serving.apply(place, Wish(stable=source))
     served = context.ports.serving.observe(place)
     facts = replace(facts, url=served.url)

@@ -73,6 +73,7 @@ def apply(context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: 
     wished = machine.wish(rollout)
     champion = source_of(context, facts, facts.champion_digest, facts.champion_version)
     candidate = source_of(context, facts, facts.model_digest, facts.model_version)
+    context.hold()  # what was wished before a long pause is not wished any more
     if wished.promote_candidate:
         context.ports.serving.apply(place, Wish(stable=candidate))
     elif wished.candidate_present:
