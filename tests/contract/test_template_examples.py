@@ -47,7 +47,9 @@ def server(api_server: ApiServer) -> ApiServer:
 @pytest.fixture
 def namespace(server: ApiServer, tmp_path, monkeypatch) -> Iterator[str]:
     """A fresh one, which the steps reach as from a desk; their code is where it is in a step."""
-    monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(tmp_path / "kubeconfig")))
+    # The client reads KUBECONFIG when it is imported, which another test may have done.
+    place = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
+    monkeypatch.setattr(place, str(server.kubeconfig(tmp_path / "kubeconfig")))
     monkeypatch.syspath_prepend(str(EXAMPLES / "cluster"))
     before = signal.getsignal(signal.SIGTERM)
     yield server.namespace("steps")

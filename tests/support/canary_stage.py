@@ -140,10 +140,10 @@ class Stage:
     def say(self, name: str, command: str) -> int:
         return self.world.comment(self.pulls[name], command)
 
-    def ended(self, comment: int, within_s: float = 40.0) -> Operation:
+    def ended(self, comment: int, within_s: float = 90.0) -> Operation:
         return self.until(lambda found: found.ended_at is not None, comment, within_s)
 
-    def until(self, is_so: Any, comment: int, within_s: float = 40.0) -> Operation:
+    def until(self, is_so: Any, comment: int, within_s: float = 90.0) -> Operation:
         deadline = time.monotonic() + within_s
         while not is_so(found := self.world.operation(comment)):
             assert time.monotonic() < deadline, f"{self.world.describe()}\n{found.facts}"
