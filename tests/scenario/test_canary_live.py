@@ -111,8 +111,6 @@ def test_a_canary_three_times_slower_is_taken_back(here: Stage):
     played = here.deploy("slow", GOOD)
     assert_nobody_else_was_hurt(here, played)
     print(f"slow: last request on the canary {after_the_verdict_ms(here, played):.1f} ms after the verdict")
-    last = played.rollout.steps[-1]
-    assert last.counts.candidate.p95_ms >= 3 * last.counts.champion.p95_ms
     assert (played.rollout.reason, played.load.lost) == (Reason.SLOW, 0)
     assert "slower than 2 times the champion's p95" in played.reply
 

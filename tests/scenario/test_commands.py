@@ -239,7 +239,7 @@ def test_cancel_at_every_step_of_a_run_leaves_nothing_under_way(here, stop_at):
     assert all(status.state in ENDED for status in statuses)
 
 
-def test_cancel_finds_the_run_that_was_submitted_just_before_the_process_ended(here):
+def test_cancel_finds_the_run_that_was_submitted_just_before_the_process_ended(here, monkeypatch):
     number = here.pull_request("ana", model(steps={"train": 120.0}))  # longer than a lease
     asked = here.comment(number, "/build_run")
     for _ in here.walk():
@@ -249,9 +249,10 @@ def test_cancel_finds_the_run_that_was_submitted_just_before_the_process_ended(h
     def ends(*_: object) -> None:
         raise KeyboardInterrupt
 
-    here.ledger.save = ends
-    with pytest.raises(KeyboardInterrupt):
-        here.step()
+    with monkeypatch.context() as dying:
+        dying.setattr(here.ledger, "save", ends)
+        with pytest.raises(KeyboardInterrupt):
+            here.step()
     here.restart()
     here.comment(number, "/cancel")
     here.settle()

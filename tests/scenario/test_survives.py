@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
@@ -39,7 +38,7 @@ UP = (
     Phase.FINISH,
 )
 BACK = (Phase.ABORT, Phase.RESTORE)
-SLICE_S = 0.005
+SLICE_S = 0.008
 REQUEST = (TEMPLATE / "samples" / "request.json").read_bytes()
 
 
@@ -47,24 +46,26 @@ class Ledger:
     """Read from outside, as the bot wrote it."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "bot" / "ledger.db"
+        place = f"file:{folder / 'bot' / 'ledger.db'}?mode=ro"
+        self._connection = sqlite3.connect(place, uri=True, timeout=10, isolation_level=None)
+
+    def close(self) -> None:
+        self._connection.close()
 
     def rows(self, question: str) -> list[tuple]:
-        with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=10)) as connection:
-            return connection.execute(question).fetchall()
+        return self._connection.execute(question).fetchall()
 
-    def phase(self) -> str | None:
+    def phase(self) -> str:
         """Of the newest rollout."""
-        newest = "SELECT facts FROM operations WHERE kind = 'deploy' ORDER BY id DESC LIMIT 1"
-        rollout = json.loads(self.rows(newest)[0][0] or "{}").get("rollout")
-        return rollout and rollout["phase"]
+        newest = "SELECT json_extract(facts, '$.rollout.phase') FROM operations WHERE kind = 'deploy' ORDER BY id DESC LIMIT 1"
+        return str(self.rows(newest)[0][0])
 
     def active(self) -> str:
         found = self.rows("SELECT digest FROM revisions WHERE is_active AND environment = 'production'")
         return str(found[0][0])
 
 
-def kill_in(world: Live, ledger: Ledger, phases: Iterable[Phase], within_s: float = 120) -> None:
+def kill_in(world: Live, ledger: Ledger, phases: Iterable[Phase], within_s: float = 300) -> None:
     """Once in each of the phases, in their order. The bot gets milliseconds at a time, so that none passes unseen."""
     for phase in phases:
         deadline = time.monotonic() + within_s
@@ -107,8 +108,7 @@ def assert_nothing_was_done_twice(world: Live, first: int, second: int) -> None:
 
 
 def test_the_main_job_survives_being_killed_in_training_and_in_every_phase_of_a_rollout(tmp_path):
-    with live(tmp_path) as world:
-        ledger = Ledger(tmp_path)
+    with live(tmp_path) as world, closing(Ledger(tmp_path)) as ledger:
         first = world.open_pull("first", "README.md", lambda text: f"{text}\nA first model.\n")
         run = world.say("ada", first, "/build_run")
         logs = tmp_path.glob

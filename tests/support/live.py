@@ -189,6 +189,7 @@ def _end(world: Live) -> None:
 
     if world.bot and world.bot.poll() is None:
         world.bot.terminate()
+        world.bot.send_signal(signal.SIGCONT)  # one that a test had stopped hears it only then
         world.bot.wait(20)
     shutdown(Settings(data_dir=world.folder / "bot"))
     for client in world.people.values():
