@@ -7,12 +7,13 @@ STAMP := $(VENV)/.installed
 JOBS ?= 4
 SCHEMA := config_schema/kfops.schema.json
 
-.PHONY: help setup demo test check chaos format bench schema rules fuzz clean
+.PHONY: help setup demo test scenes check chaos format bench schema rules fuzz clean
 
 help:
 	@echo "make setup    install everything into $(VENV)"
 	@echo "make demo     the whole story on this machine (ONCE=1 plays it and ends; REPORT=file writes it down; PORT, BOT_PORT choose)"
 	@echo "make test     all tests (ARGS='tests/unit -k gate' for some of them)"
+	@echo "make scenes   whole scenes: that of the demo; the main job on Kubeflow and KServe, for which KUBEBUILDER_ASSETS names an API server"
 	@echo "make check    format, lint, types, import layers"
 	@echo "make chaos    deaths, pushes, bad weather and lost rights at every moment of every workflow (half an hour of CPU; ARGS='--jobs 4 --kept FILE')"
 	@echo "make format   put the code into its format"
@@ -39,6 +40,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+scenes: setup
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -25,8 +25,7 @@ from kfops.demo.callers import bodies
 
 pytestmark = [
     pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}"),
-    # Servers of its own: in one chain with the other tests of a cluster it would be what the suite waits for.
-    pytest.mark.xdist_group("whole cluster"),
+    pytest.mark.slow,
 ]
 
 PRODUCTION = "Deployed-to-production"
