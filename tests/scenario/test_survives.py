@@ -56,9 +56,14 @@ class Ledger:
         return self._connection.execute(question).fetchall()
 
     def phase(self) -> str:
-        """Of the newest rollout."""
+        """Of the newest rollout; empty while a bot that was stopped holds the ledger."""
         newest = "SELECT json_extract(facts, '$.rollout.phase') FROM operations WHERE kind = 'deploy' ORDER BY id DESC LIMIT 1"
-        return str(self.rows(newest)[0][0])
+        try:
+            return str(self.rows(newest)[0][0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL):
+                return ""
+            raise
 
     def active(self) -> str:
         found = self.rows("SELECT digest FROM revisions WHERE is_active AND environment = 'production'")
