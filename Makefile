@@ -24,12 +24,13 @@ help:
 
 setup: $(STAMP)
 
-# uv installs the same pins several times faster; where it cannot be had, pip does it.
+# uv installs the same pins several times faster; where it cannot be had, pip does it. Bytecode is made now: a sandbox
+# cannot write it, and every training, scoring and server in one would compile its libraries anew.
 $(STAMP): requirements/dev.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade
 	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv || echo "no uv here: pip installs"
-	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet -r requirements/dev.txt \
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --compile-bytecode -r requirements/dev.txt \
 	  || $(BIN)/python -m pip install --quiet -r requirements/dev.txt
 	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --no-deps --editable . \
 	  || $(BIN)/python -m pip install --quiet --no-deps --editable .

@@ -91,10 +91,11 @@ class Environment:
             }
             settled = settle(self._stable, occupants, self._wished.target)
             moved = settled.stable != self._stable
-            self._stable, self._settled = settled.stable, settled
             if settled.candidate is not None:
                 self._newest_candidate = settled.candidate
             await self._split(settled)
+            # Only what is in force is told: a look during the change sees what was before.
+            self._stable, self._settled = settled.stable, settled
             if moved:
                 self._keep()
             for slot in settled.drain:
