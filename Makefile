@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 4
 SCHEMA := config_schema/kfops.schema.json
+# Where the shell forbids it, each of the many processes would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test scenes check chaos format bench schema rules fuzz clean
 
