@@ -11,18 +11,31 @@ import pytest
 from tests.support import syntax_trees
 
 if TYPE_CHECKING:
-    from tests.support.api_server import ApiServer
-    from tests.support.kserve_data_plane import DataPlane
-    from tests.support.postgres import PostgresServer
-    from tests.support.prometheus_server import Scraping
+    from tests.support.cluster.api_server import ApiServer
+    from tests.support.cluster.kserve_data_plane import DataPlane
+    from tests.support.servers.postgres import PostgresServer
+    from tests.support.servers.prometheus_server import Scraping
 
 syntax_trees.mend()
+
+_MINUTES_EACH = ("live", "cluster", "stage")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups that keep one worker for minutes begin first, so that none of them is alone at the end."""
+
+    def place(item: pytest.Item) -> int:
+        group = item.get_closest_marker("xdist_group")
+        named = group.args[0] if group else None
+        return _MINUTES_EACH.index(named) if named in _MINUTES_EACH else len(_MINUTES_EACH)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A module that uses it marks itself `pytestmark = pytest.mark.xdist_group("cluster")`: one serves the whole suite."""
-    from tests.support import api_server
+    from tests.support.cluster import api_server
 
     assets = api_server.assets_folder()
     if assets is None:
@@ -42,7 +55,7 @@ def served_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
     """What stands behind InferenceServices; for modules that use `api_server`."""
-    from tests.support.kserve_data_plane import DataPlane
+    from tests.support.cluster.kserve_data_plane import DataPlane
 
     plane = DataPlane(tmp_path_factory.mktemp("plane"))
     plane.start()
@@ -53,7 +66,7 @@ def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A module that uses it marks itself `pytestmark = pytest.mark.xdist_group("postgres")`: one serves the whole suite."""
-    from tests.support import postgres
+    from tests.support.servers import postgres
 
     found = postgres.binaries()
     if found is None:
@@ -65,7 +78,7 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def prometheus(data_plane: DataPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraping]:
     """A real one that scrapes what the data plane's requests would be counted as; for modules that use `api_server`."""
-    from tests.support import prometheus_server
+    from tests.support.servers import prometheus_server
 
     binary = prometheus_server.prometheus_binary()
     if binary is None:

@@ -16,7 +16,7 @@ from kfops.domain.operation import Kind, Outcome, Subject
 from kfops.domain.pull_request import Actor
 from kfops.ports.ledger import Arrival, NewOperation, Saved
 from tests.bench.figures import Figure, disk_ms, median, note, show, spread, title
-from tests.support import postgres
+from tests.support.servers import postgres
 
 STEPS = 4
 LEASE = timedelta(seconds=30)

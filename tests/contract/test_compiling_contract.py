@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from tests.support import node as nodes
+from tests.support.cluster import node as nodes
 from tests.support.hostile import LOOK_AROUND, surroundings
 
 from kfops.adapters.kubernetes.sandbox.adapter import SandboxJobs

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from tests.support.package_index import wheel
+from tests.support.servers.package_index import wheel
 
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.environments.adapter import LocalEnvironments

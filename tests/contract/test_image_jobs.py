@@ -17,11 +17,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support import node as nodes
-from tests.support.api_server import ADMIN, ApiServer
-from tests.support.archives_here import folder_on_the_web
-from tests.support.node import Node
-from tests.support.registry import ACCOUNT, running
+from tests.support.cluster import node as nodes
+from tests.support.cluster.api_server import ADMIN, ApiServer
+from tests.support.cluster.node import Node
+from tests.support.servers.archives_here import folder_on_the_web
+from tests.support.servers.registry import ACCOUNT, running
 
 from kfops.adapters.kubernetes.building.adapter import ClusterImages
 from kfops.adapters.kubernetes.building.job import Builder, job

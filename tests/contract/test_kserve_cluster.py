@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from tests.support.kserve_place import MODEL, KServePlace, place_of
+from tests.support.cluster.kserve_place import MODEL, KServePlace, place_of
 from tests.support.served_models import BROKEN, GOOD, MORTAL, PICKY
 from tests.support.serving_contract import WallClock, body, serve, settled, with_candidate
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.support.kserve_place import KServePlace, place_of
+from tests.support.cluster.kserve_place import KServePlace, place_of
 from tests.support.serving_contract import ServingContract
 
 from kfops.adapters.prometheus.api import Prometheus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support.kserve_place import KServePlace, place_of
+from tests.support.cluster.kserve_place import KServePlace, place_of
 from tests.support.served_models import GOOD, MORTAL, PICKY
 from tests.support.serving_contract import body, serve, settled, with_candidate
 

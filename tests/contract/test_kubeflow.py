@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.kubeflow_front import Description, Front, running
+from tests.support.cluster.kubeflow_front import Description, Front, running
 from tests.support.playground import contract
-from tests.support.seaweed import KEY, SECRET
-from tests.support.seaweed import running as storage_running
+from tests.support.servers.seaweed import KEY, SECRET
+from tests.support.servers.seaweed import running as storage_running
 
 import kfops as bot
 from kfops.adapters.kubeflow.adapter import KubeflowPipelines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.api_server import ApiServer
+from tests.support.cluster.api_server import ApiServer
 
 from kfops.adapters.kubeflow.pods import NODE, RUN_LABEL, PodTrouble, RunPods
 from kfops.adapters.kubernetes.client import Kubernetes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.api_server import ApiServer
+from tests.support.cluster.api_server import ApiServer
 
 from kfops.adapters.kubernetes.access import Access, find_access, in_cluster
 from kfops.adapters.kubernetes.client import Conflict, Kubernetes

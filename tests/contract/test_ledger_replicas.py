@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 import sqlalchemy as sa
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.adapters.system_clock import SystemClock

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.support.package_index import index_here, wheel
+from tests.support.servers.package_index import index_here, wheel
 
 from kfops.adapters.local.environments.adapter import LocalEnvironments
 from kfops.adapters.local.environments.index_source import OperatorsIndex

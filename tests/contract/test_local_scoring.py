@@ -18,6 +18,7 @@ from kfops.domain.golden import Answers
 from kfops.ports.errors import Refused
 from kfops.ports.scoring import Heldout
 
+pytestmark = pytest.mark.xdist_group("scoring")  # its models are made once
 SECRET = "KFOPS_TEST_TOKEN_7f3a"
 
 MAKE = """
@@ -62,14 +63,11 @@ class Evil:
         return (exec, (self.code,))
 
 
-@pytest.fixture(scope="module", params=["sandbox", "none"])
-def scoring(request):
-    if request.param == "none":
-        return LocalScoring(NoSandbox(), timeout_s=60)
+@pytest.fixture(scope="module")
+def scoring():
+    """In the sandbox, where one starts."""
     found = probe()
-    if isinstance(found, str):
-        pytest.skip(found)
-    return LocalScoring(found, timeout_s=60)
+    return LocalScoring(NoSandbox() if isinstance(found, str) else found, timeout_s=60)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +96,11 @@ def test_the_first_model_is_scored_alone(scoring, models):
     assert found.challenger["roc_auc"] > 0.7
     assert {row.word for row in found.rows} == {None}
     assert (found.heldout_rows, found.champion, found.warnings) == (300, {}, ())
+
+
+def test_where_the_operator_wants_no_sandbox_the_score_is_the_same(scoring, models):
+    without = LocalScoring(NoSandbox(), timeout_s=60)
+    assert compared(without, models) == compared(scoring, models)
 
 
 def test_a_better_model_is_better_and_the_same_one_is_within_noise(scoring, models):

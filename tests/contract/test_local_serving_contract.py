@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.in_memory_serving import OK, Behaviour, InMemoryServing
+from tests.support.in_memory.serving import OK, Behaviour, InMemoryServing
 from tests.support.served_models import BROKEN, GOOD, PICKY
 from tests.support.serving_contract import ServingContract, WallClock, body, serve, settled, with_candidate
 

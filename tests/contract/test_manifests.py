@@ -12,11 +12,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from tests.support import manifests
-from tests.support import node as nodes
-from tests.support.api_server import ApiServer
-from tests.support.kserve_place import MODEL, KServePlace, place_of
-from tests.support.manifests import KUBECTL, OVERLAYS, overlay
+from tests.support.cluster import manifests
+from tests.support.cluster import node as nodes
+from tests.support.cluster.api_server import ApiServer
+from tests.support.cluster.kserve_place import MODEL, KServePlace, place_of
+from tests.support.cluster.manifests import KUBECTL, OVERLAYS, overlay
 from tests.support.served_models import GOOD, PICKY
 from tests.support.serving_contract import body, serve, with_candidate
 

@@ -15,13 +15,15 @@ from uuid import uuid4
 import httpx
 import pyarrow.parquet
 import pytest
-from tests.support.in_memory_models import InMemoryModels
+from tests.support.in_memory.models import InMemoryModels
 
 from kfops.adapters.mlflow.models import MlflowModels
 from kfops.adapters.mlflow.server import MlflowServer
 from kfops.domain.model_version import Alias, Artifact
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.models import Models, RunRecord
+
+pytestmark = pytest.mark.xdist_group("mlflow")  # one server for all of them
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ import pytest
 from kfops.adapters.mlflow.server import MlflowServer
 from kfops.ports.errors import Unavailable
 
+pytestmark = pytest.mark.xdist_group("mlflow")  # each of them starts a server
+
 
 def _pid(folder: Path) -> int:
     return int(json.loads((folder / "server.json").read_text())["process"]["pid"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from tests.support.in_memory_pipelines import InMemoryPipelines, source
+from tests.support.in_memory.pipelines import InMemoryPipelines, source
 
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.pipelines.adapter import LocalPipelines

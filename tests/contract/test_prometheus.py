@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
-from tests.support import prometheus_server
-from tests.support.prometheus_server import SCRAPE_S, Exporter, Scraping
+from tests.support.servers import prometheus_server
+from tests.support.servers.prometheus_server import SCRAPE_S, Exporter, Scraping
 from tests.support.serving_contract import WallClock
 
 from kfops.adapters.prometheus.adapter import Arms, Own, PrometheusTraffic

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.seaweed import KEY, READER, SECRET, Seaweed, running
+from tests.support.servers.seaweed import KEY, READER, SECRET, Seaweed, running
 
 from kfops.adapters.local.data import DataFolder
 from kfops.adapters.local.store import Store

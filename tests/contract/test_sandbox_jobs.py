@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support import node as nodes
-from tests.support.api_server import ApiServer
-from tests.support.archives_here import folder_on_the_web
-from tests.support.node import Node
+from tests.support.cluster import node as nodes
+from tests.support.cluster.api_server import ApiServer
+from tests.support.cluster.node import Node
 from tests.support.served_models import BROKEN, GOOD
+from tests.support.servers.archives_here import folder_on_the_web
 
 from kfops import doctor
 from kfops.adapters.kubernetes.client import Kubernetes

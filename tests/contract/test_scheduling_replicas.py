@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.config.policy import OPEN_POLICY

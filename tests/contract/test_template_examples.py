@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support import kubeflow_kinds
-from tests.support.api_server import ApiServer
-from tests.support.kubeflow_kinds import condition, working
+from tests.support.cluster import kubeflow_kinds
+from tests.support.cluster.api_server import ApiServer
+from tests.support.cluster.kubeflow_kinds import condition, working
 
 from kfops.adapters.kubernetes.client import Kubernetes
 from kfops.adapters.local.pipelines.compiling import Compiler

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.support.in_memory_pipelines import InMemoryPipelines
+from tests.support.in_memory.pipelines import InMemoryPipelines
 from tests.support.world import CONFIG, World, model, world
 
 from kfops.adapters.local.pipelines.compiling import Compiler

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from tests.support import canary_models as models
 from tests.support.canary_stage import AGO, CONFIG, Released, Rows, Shelf, Stage, change, wall
-from tests.support.kserve_place import KServePlace, place_of
+from tests.support.cluster.kserve_place import KServePlace, place_of
 from tests.support.world import world
 
 from kfops.adapters.local.sandbox import NoSandbox

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.support.in_memory_serving import Behaviour
+from tests.support.in_memory.serving import Behaviour
 from tests.support.ways import deployed, rollout, said, trained, until
 from tests.support.world import World, model, world
 

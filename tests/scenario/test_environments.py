@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.support.package_index import wheel
+from tests.support.servers.package_index import wheel
 from tests.support.world import CONFIG, model, world
 
 from kfops.adapters.local.environments.adapter import LocalEnvironments

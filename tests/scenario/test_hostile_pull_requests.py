@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.support.forge_here import commit
 from tests.support.model_repository import CONFIG, source
+from tests.support.servers.forge_here import commit
 from tests.support.world import model, world
 
 from kfops.config.policy import load_policy

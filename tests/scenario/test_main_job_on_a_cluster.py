@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from tests.support import tracking
-from tests.support.kserve_place import Users
+from tests.support.cluster.kserve_place import Users
+from tests.support.cluster.whole_cluster import BUCKET, WholeCluster, whole_cluster
 from tests.support.live import TEMPLATE, Live, live
-from tests.support.seaweed import Seaweed
-from tests.support.seaweed import running as storage_running
-from tests.support.whole_cluster import BUCKET, WholeCluster, whole_cluster
+from tests.support.servers import tracking
+from tests.support.servers.seaweed import Seaweed
+from tests.support.servers.seaweed import running as storage_running
 
 from kfops.adapters.local.sandbox import probe
 from kfops.demo.callers import bodies

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from tests.support.in_memory_pipelines import MODEL_FILE
+from tests.support.in_memory.pipelines import MODEL_FILE
 from tests.support.world import CONFIG, World, model, world
 
 from kfops.domain.model_version import Alias, Artifact

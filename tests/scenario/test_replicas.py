@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.support import door
-from tests.support.forge_here import Postbox, app_key, served
-from tests.support.in_memory_models import InMemoryModels
-from tests.support.in_memory_pipelines import InMemoryPipelines
+from tests.support.in_memory.models import InMemoryModels
+from tests.support.in_memory.pipelines import InMemoryPipelines
 from tests.support.model_repository import CANARY, CONFIG, files, model
 from tests.support.people import REPOSITORY, People
-from tests.support.replica import Orders, kill, start
+from tests.support.servers.forge_here import Postbox, app_key, served
+from tests.support.servers.replica import Orders, kill, start
 from tests.support.shared import Shared, share
 
 from kfops.adapters.sql import tables

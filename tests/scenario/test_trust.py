@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.support.forge_here import commit
+from tests.support.servers.forge_here import commit
 from tests.support.ways import deployed, settled, trained, until
 from tests.support.world import CONFIG, World, model, world
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from tests.support.in_memory_pipelines import MODEL_FILE
+from tests.support.in_memory.pipelines import MODEL_FILE
 
 GOOD, FAILS, SLOW, DIES, CONTRARY = "good", "fails", "slow", "dies", "contrary"
 BROKEN, HUNGRY, SLEEPY = "broken", "hungry", "sleepy"

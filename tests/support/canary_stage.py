@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import canary_models
-from tests.support.in_memory_pipelines import InMemoryPipelines, source
-from tests.support.in_memory_scoring import InMemoryScoring
+from tests.support.in_memory.pipelines import InMemoryPipelines, source
+from tests.support.in_memory.scoring import InMemoryScoring
 from tests.support.world import Hand, World, world
 
 from kfops.adapters.local.sandbox import Confinement

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.support import github_proxy
 from tests.support import playground as support
-from tests.support.github_proxy import Proxy
 from tests.support.playground import World
+from tests.support.servers import github_proxy
+from tests.support.servers.github_proxy import Proxy
 
 from kfops.adapters.github.auth import AppCredentials, Credentials, TokenCredentials
 from kfops.adapters.github.forge import GitHubForge

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.support.in_memory_pipelines import source
-from tests.support.in_memory_scoring import said_by
-from tests.support.in_memory_serving import Behaviour
+from tests.support.in_memory.pipelines import source
+from tests.support.in_memory.scoring import said_by
+from tests.support.in_memory.serving import Behaviour
 
 from kfops.domain.canary_facts import Failure, FailureKind, Readiness
 from kfops.ports.serving import ModelSource
@@ -39,7 +39,7 @@ def model(answers: str = "right", **told: Any) -> Change:
     """A change of the pipeline. `roc_auc`: how good its model is.
 
     `answers`: right; wrong_shape, fails, does_not_start (the endpoint check sees it); fails_for_some (only users do).
-    `steps`, `inputs`, `fails`: as in `in_memory_pipelines.source`.
+    `steps`, `inputs`, `fails`: as in `in_memory.pipelines.source`.
     """
     given = {"roc_auc": 0.80, **told}
     return {"pipeline.py": source(answers=answers, **given)}

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.forge_here import commit
 from tests.support.model_repository import Change
+from tests.support.servers.forge_here import commit
 
 from kfops.playground.actions import checks, comments, pulls, reviews
 from kfops.playground.playground import Playground

@@ -28,11 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import door
-from tests.support.forge_here import Postbox, app_key, served, signing_key
-from tests.support.in_memory_models import InMemoryModels
-from tests.support.in_memory_pipelines import InMemoryPipelines
-from tests.support.in_memory_scoring import InMemoryScoring
-from tests.support.in_memory_serving import InMemoryServing
+from tests.support.in_memory.models import InMemoryModels
+from tests.support.in_memory.pipelines import InMemoryPipelines
+from tests.support.in_memory.scoring import InMemoryScoring
+from tests.support.in_memory.serving import InMemoryServing
 from tests.support.model_repository import (
     CANARY,
     CONFIG,
@@ -44,6 +43,7 @@ from tests.support.model_repository import (
 )
 from tests.support.people import REPOSITORY, People
 from tests.support.quick_ledger import empty_ledger, open_ledger
+from tests.support.servers.forge_here import Postbox, app_key, served, signing_key
 from tests.support.weather import Weather
 
 from kfops.adapters.github.auth import AppCredentials

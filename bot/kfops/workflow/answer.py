@@ -36,8 +36,8 @@ from kfops.workflow.deciding import STEER, STOP, cancelable, decision_on, held, 
 from kfops.workflow.gathering import RulesRead, asker, needed, refusal, rules
 from kfops.workflow.holding import key_of
 from kfops.workflow.judging import environment_name
-from kfops.workflow.placing import place_by_rules
 from kfops.workflow.planning import planned_view
+from kfops.workflow.rollouts.placing import place_by_rules
 
 SIGNALS = {
     CanaryAction.PAUSE: SignalKind.PAUSE,

@@ -9,9 +9,9 @@ from kfops.domain.facts import DeployFacts
 from kfops.domain.operation import ROLLOUTS, RUNS, TRAININGS, Kind, Operation, Outcome
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.forge import CheckConclusion, CheckReport, DeploymentState
-from kfops.workflow import capacity
 from kfops.workflow.context import Context, Facts
 from kfops.workflow.holding import give_back
+from kfops.workflow.runs import capacity
 from kfops.workflow.telling import REACTIONS, external_id, react, tell
 
 PATIENCE = timedelta(hours=6)

@@ -34,7 +34,7 @@ from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead, asker, live, needed
 from kfops.workflow.holding import key_of
 from kfops.workflow.judging import judged
-from kfops.workflow.rollback import judged as rollback_judged
+from kfops.workflow.rollouts.rollback import judged as rollback_judged
 
 # Before the number of an operation: the effect of asking it to stop, and of passing a word on to it.
 STOP, STEER = "stop:", "steer:"

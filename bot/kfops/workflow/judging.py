@@ -20,7 +20,7 @@ from kfops.rules.gate import Approvals, Asker, Decision, DeployFacts, Live, Requ
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead, asker, live, needed
 from kfops.workflow.holding import holder, key_of
-from kfops.workflow.placing import place_by_rules
+from kfops.workflow.rollouts.placing import place_by_rules
 
 WORKFLOWS = ".github/workflows/"
 

@@ -40,8 +40,8 @@ from kfops.workflow.context import Context
 from kfops.workflow.deciding import cancelable, decision_on, held, rollout_of, rollouts
 from kfops.workflow.gathering import CONFIG, RulesRead, refusal
 from kfops.workflow.judging import environment_name, judged
-from kfops.workflow.placing import place_by_rules
-from kfops.workflow.rollback import judged as rollback_judged
+from kfops.workflow.rollouts.placing import place_by_rules
+from kfops.workflow.rollouts.rollback import judged as rollback_judged
 
 Steps = tuple[str, ...]
 

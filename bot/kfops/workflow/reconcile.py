@@ -21,9 +21,11 @@ from kfops.domain.pull_request import Head, Reaction
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.ledger import Fenced, Saved
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import answer, capacity, closing, deploy, retraining, rollback, run
+from kfops.workflow import answer, closing, retraining
 from kfops.workflow.context import Context, End, Facts, Next, Options, Ports, Step
 from kfops.workflow.judging import environment_name
+from kfops.workflow.rollouts import deploy, rollback
+from kfops.workflow.runs import capacity, run
 from kfops.workflow.telling import is_time, react, tell
 
 BACKOFF = (1, 2, 5, 10, 30, 60)  # seconds

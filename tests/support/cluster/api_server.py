@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 import yaml
-from tests.support.bound import bound
+from tests.support.servers.bound import bound
 
 from kfops.adapters.kubernetes.access import Access
 from kfops.adapters.kubernetes.client import Kubernetes

@@ -18,9 +18,9 @@ from kfops.domain.operation import Kind
 from kfops.domain.package import CompileFailure, Package
 from kfops.ports.pipelines import CompileOrder
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import commit, environment, evidence, reaching
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead
+from kfops.workflow.runs import commit, environment, evidence, reaching
 
 RUN_ID = (
     "kfops_run_id"  # an input of this name is told by which number the bot will look for what was registered

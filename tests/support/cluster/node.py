@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.api_server import ApiServer
-from tests.support.pod_runner import PodRunner
+from tests.support.cluster.api_server import ApiServer
+from tests.support.cluster.pod_runner import PodRunner
 
 from kfops.adapters.kubernetes.client import Conflict, Kubernetes
 from kfops.ports.errors import Refused, Unavailable

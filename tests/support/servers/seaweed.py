@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.support.bound import bound
+from tests.support.servers.bound import bound
 
 KEY, SECRET = "kfops-test", "kfops-test-secret"
 READER = "kfops-reader"

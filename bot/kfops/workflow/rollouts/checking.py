@@ -17,10 +17,10 @@ from kfops.domain.rollout import Rollout
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.serving import Answer, ArmName
 from kfops.rules.pairs import difference
-from kfops.workflow import commit
-from kfops.workflow.asking import read, text_of
 from kfops.workflow.context import Context
-from kfops.workflow.offered import LARGEST_SAMPLE
+from kfops.workflow.rollouts.asking import read, text_of
+from kfops.workflow.runs import commit
+from kfops.workflow.runs.offered import LARGEST_SAMPLE
 
 _LARGEST_PAYLOAD = 1 << 20
 _RECORDED_LIMIT_S = 10.0

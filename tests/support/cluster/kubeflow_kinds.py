@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
-from tests.support.api_server import ApiServer, definition, install_definition
+from tests.support.cluster.api_server import ApiServer, definition, install_definition
 
 from kfops.adapters.kubernetes.client import Conflict
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support import node as nodes
-from tests.support.api_server import ApiServer
-from tests.support.kserve_controller import running as controller_running
-from tests.support.kserve_data_plane import DataPlane
-from tests.support.kserve_ground import Cluster
-from tests.support.kubeflow_front import Description, Front
-from tests.support.kubeflow_front import running as front_running
+from tests.support.cluster import node as nodes
+from tests.support.cluster.api_server import ApiServer
+from tests.support.cluster.kserve_controller import running as controller_running
+from tests.support.cluster.kserve_data_plane import DataPlane
+from tests.support.cluster.kserve_ground import Cluster
+from tests.support.cluster.kubeflow_front import Description, Front
+from tests.support.cluster.kubeflow_front import running as front_running
 from tests.support.playground import contract
-from tests.support.seaweed import KEY, SECRET, Seaweed
+from tests.support.servers.seaweed import KEY, SECRET, Seaweed
 
 from kfops.adapters.kserve import names
 from kfops.adapters.kubernetes.sandbox.job import PURPOSE

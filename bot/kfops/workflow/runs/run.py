@@ -15,19 +15,10 @@ from kfops.domain.run import RunState
 from kfops.rules import gate
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import (
-    commit,
-    data,
-    environment,
-    evidence,
-    images,
-    offered,
-    packaging,
-    retraining,
-    training,
-)
+from kfops.workflow import retraining
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules, rules_when_asked
+from kfops.workflow.runs import commit, data, environment, evidence, images, offered, packaging, training
 
 
 def decide(context: Context, facts: RunFacts) -> Step:

@@ -1,6 +1,6 @@
 """One of several replicas, as a process: the real ledger, forge and workers; the engines are shared in files.
 
-`python -m tests.support.replica FILE`, where FILE is JSON of `Orders`. It ends when its standard input does.
+`python -m tests.support.servers.replica FILE`, where FILE is JSON of `Orders`. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from subprocess import PIPE, Popen
 
-from tests.support.in_memory_scoring import InMemoryScoring
-from tests.support.in_memory_serving import InMemoryServing
+from tests.support.in_memory.scoring import InMemoryScoring
+from tests.support.in_memory.serving import InMemoryServing
 from tests.support.shared import Shared
 
 from kfops.adapters.github.auth import AppCredentials
@@ -50,7 +50,7 @@ def start(orders: Orders) -> Popen[bytes]:
     log = file.with_suffix(".log").open("wb")
     with log:
         return Popen(
-            [sys.executable, "-m", "tests.support.replica", str(file)],
+            [sys.executable, "-m", "tests.support.servers.replica", str(file)],
             stdin=PIPE,
             stdout=log,
             stderr=log,

@@ -18,14 +18,14 @@ from kfops.ports.serving import ModelSource, Wish
 from kfops.rules import gate, revisions
 from kfops.rules.gate import Decision, Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow.checking import ask_recorded
 from kfops.workflow.context import Context, End, Next, Step
-from kfops.workflow.deploy import set_aliases
-from kfops.workflow.evidence import model_of
 from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules
 from kfops.workflow.holding import holder, key_of, take
 from kfops.workflow.judging import environment_name
-from kfops.workflow.placing import namespace_of, place_of, source_of
+from kfops.workflow.rollouts.checking import ask_recorded
+from kfops.workflow.rollouts.deploy import set_aliases
+from kfops.workflow.rollouts.placing import namespace_of, place_of, source_of
+from kfops.workflow.runs.evidence import model_of
 
 TICK = timedelta(seconds=0.5)
 READY_WITHIN = timedelta(minutes=10)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.bound import bound
+from tests.support.servers.bound import bound
 
 WHY = "no docker-registry here: Debian's package docker-registry has it; .ci/run installs it"
 

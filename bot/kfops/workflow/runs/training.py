@@ -14,8 +14,8 @@ from kfops.domain.package import CompileFailure
 from kfops.domain.run import ENDED, FailureKind
 from kfops.ports.pipelines import RunOrder
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import capacity, data, environment, packaging
 from kfops.workflow.context import Context, End, Next, Step
+from kfops.workflow.runs import capacity, data, environment, packaging
 
 TICK = timedelta(seconds=1)
 ATTEMPTS = 2

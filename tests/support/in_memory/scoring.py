@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.support.in_memory_pipelines import MODEL_FILE
+from tests.support.in_memory.pipelines import MODEL_FILE
 
 from kfops.domain.evidence import Comparison, MetricRow, ScoringFailure, Word
 from kfops.domain.golden import Answers, Questions

@@ -26,14 +26,14 @@ from kfops.ports.serving import ABSENT, Served, Wish
 from kfops.rules import rollout as machine
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow.checking import ask_candidate
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import rules
-from kfops.workflow.golden import golden
 from kfops.workflow.holding import take
 from kfops.workflow.judging import judged_again
-from kfops.workflow.placing import place_of, source_of
-from kfops.workflow.shadow import replayed
+from kfops.workflow.rollouts.checking import ask_candidate
+from kfops.workflow.rollouts.golden import golden
+from kfops.workflow.rollouts.placing import place_of, source_of
+from kfops.workflow.rollouts.shadow import replayed
 
 BEFORE = timedelta(minutes=10)
 WITHDRAWN = frozenset({ReasonCode.CLOSED, ReasonCode.COMMENT_CHANGED})  # waiting mends neither

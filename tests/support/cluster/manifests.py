@@ -12,7 +12,7 @@ import yaml
 
 from kfops.adapters.kubernetes.client import Kubernetes
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[3] / "deploy"
 KUBECTL = Path(sys.executable).parent / "kubectl"
 OVERLAYS = ("kind", "production")
 

@@ -7,8 +7,8 @@ from kfops.domain.facts import DeployFacts, Refusal
 from kfops.domain.golden import Questions
 from kfops.domain.model_version import Artifact, ModelVersion
 from kfops.ports.scoring import Heldout
-from kfops.workflow import commit
 from kfops.workflow.context import Context
+from kfops.workflow.runs import commit
 
 MOST = 50_000  # as many as the run's own comparison takes
 

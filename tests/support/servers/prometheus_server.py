@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
-from tests.support.bound import bound
+from tests.support.servers.bound import bound
 
 PROMETHEUS = "KFOPS_PROMETHEUS"
 WHY = f"no Prometheus: {PROMETHEUS} names no binary and there is none on the PATH (.ci/run takes Debian's)"

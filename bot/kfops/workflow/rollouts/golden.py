@@ -18,11 +18,11 @@ from kfops.domain.rollout import Rollout
 from kfops.ports.errors import Unavailable
 from kfops.ports.scoring import Heldout
 from kfops.ports.serving import ArmName
-from kfops.workflow.asking import Fault, until_fault
 from kfops.workflow.context import Context
-from kfops.workflow.evidence import model_of
 from kfops.workflow.gathering import rules_when_asked
-from kfops.workflow.heldout import heldout, questions
+from kfops.workflow.rollouts.asking import Fault, until_fault
+from kfops.workflow.rollouts.heldout import heldout, questions
+from kfops.workflow.runs.evidence import model_of
 
 _SAME = 1e-6  # of a metric that was computed twice from the same answers
 

@@ -18,12 +18,12 @@ from kfops.ports.errors import Refused, Unavailable
 from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.rules.rollout import start, stopped
-from kfops.workflow import rolling
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import refusal, rules, rules_when_asked
 from kfops.workflow.holding import take
 from kfops.workflow.judging import command_of, judged
-from kfops.workflow.placing import place_of
+from kfops.workflow.rollouts import rolling
+from kfops.workflow.rollouts.placing import place_of
 from kfops.workflow.telling import external_id
 
 SOON = timedelta(seconds=1)

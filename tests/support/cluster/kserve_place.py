@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.support.api_server import ApiServer
-from tests.support.kserve_controller import running
-from tests.support.kserve_data_plane import DataPlane
-from tests.support.kserve_ground import Cluster
+from tests.support.cluster.api_server import ApiServer
+from tests.support.cluster.kserve_controller import running
+from tests.support.cluster.kserve_data_plane import DataPlane
+from tests.support.cluster.kserve_ground import Cluster
 from tests.support.serving_contract import WallClock
 
 from kfops.adapters.kserve import names

@@ -13,10 +13,10 @@ from kfops.domain.rollout import Rollout
 from kfops.ports.errors import Unavailable
 from kfops.ports.serving import ArmName
 from kfops.rules.pairs import Pair, compared
-from kfops.workflow.asking import Fault, each
-from kfops.workflow.checking import sample
 from kfops.workflow.context import Context
-from kfops.workflow.heldout import heldout, questions
+from kfops.workflow.rollouts.asking import Fault, each
+from kfops.workflow.rollouts.checking import sample
+from kfops.workflow.rollouts.heldout import heldout, questions
 
 MOST = 1000
 CLASSES = "classification"  # only here is an answer right or wrong

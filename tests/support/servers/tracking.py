@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from tests.support.seaweed import KEY, SECRET, Seaweed
+from tests.support.servers.seaweed import KEY, SECRET, Seaweed
 
 _READY_S = 120.0
 

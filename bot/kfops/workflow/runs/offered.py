@@ -10,8 +10,8 @@ from pathlib import Path
 from kfops.config.meaning import Work
 from kfops.domain.facts import Refusal
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import commit
 from kfops.workflow.context import Context
+from kfops.workflow.runs import commit
 
 LARGEST_SAMPLE = 1 << 20
 _LONGEST_HEADER = 1 << 20

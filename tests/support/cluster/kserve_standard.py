@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from tests.support.kserve_data_plane import ModelServer
-from tests.support.kserve_ground import Document, Ground, conditions, copied, loaded
+from tests.support.cluster.kserve_data_plane import ModelServer
+from tests.support.cluster.kserve_ground import Document, Ground, conditions, copied, loaded
 
 from kfops.adapters.kserve import names
 

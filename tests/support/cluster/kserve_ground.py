@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.kserve_data_plane import DataPlane, ModelServer
+from tests.support.cluster.kserve_data_plane import DataPlane, ModelServer
 
 from kfops.adapters.kserve import names
 from kfops.adapters.kubernetes.client import Kubernetes

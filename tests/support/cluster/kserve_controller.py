@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-from tests.support.kserve_data_plane import DataPlane
-from tests.support.kserve_ground import Cluster, Document, Ground
-from tests.support.kserve_knative import Knative
-from tests.support.kserve_standard import Standard
+from tests.support.cluster.kserve_data_plane import DataPlane
+from tests.support.cluster.kserve_ground import Cluster, Document, Ground
+from tests.support.cluster.kserve_knative import Knative
+from tests.support.cluster.kserve_standard import Standard
 
 from kfops.adapters.kserve import names
 from kfops.adapters.kubernetes.client import Conflict, Kubernetes
