@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,7 @@ from kfops.config.understand import default_rules, rules_meant, work_meant
 
 FILENAME = "kfops.yaml"
 Model = TypeVar("Model", bound=BaseModel)
+_READ = lru_cache(maxsize=64)  # the same few files are read at every step of every operation
 
 
 def load(content: bytes | str | None, *, filename: str = FILENAME) -> KfopsFile:
@@ -30,11 +32,13 @@ def load_tree(tree: Tree) -> KfopsFile:
     return typed(tree, KfopsFile, rules_contradictions, work_contradictions)
 
 
+@_READ
 def work_of(content: bytes | str | None, *, filename: str = FILENAME) -> Work:
     """The work half, from the pull request's commit. The whole file must be right: it is what will be merged."""
     return work_meant(load(content, filename=filename))
 
 
+@_READ
 def rules_of(content: bytes | str | None, *, repository_name: str, filename: str = FILENAME) -> Rules:
     """The rules half, from the default branch; None: the file is not there yet, and the defaults hold.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -228,6 +229,6 @@ def _counted(here: _Environment, slot: str | None, counting: Counting, slow_ms: 
     slow_since = counting.slow_since.timestamp() if counting.slow_since else None
     since = max(counting.since, revision.bound_at).timestamp()
     tally = Tally(Bounds(slot, since, slow_since, slow_ms))
-    for request in here.log:
+    for request in here.log[bisect_left(here.log, since, key=lambda one: one.began) :]:
         tally.add(request)
     return tally.counts()

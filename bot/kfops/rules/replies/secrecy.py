@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from urllib.parse import quote
 
 from kfops.rules.replies.foreign import clean
@@ -43,12 +44,17 @@ def mask(text: str, secrets: Collection[str]) -> str:
     The text is cleaned before: characters that are removed later must not hide a secret now.
     """
     text = clean(text)
-    for value in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
+    for value in _every_form(tuple(secrets)):
         text = text.replace(value, MASK)
     text = _WHOLE.sub(MASK, text)
     text = _IN_A_URL.sub(rf"\1{MASK}@", text)
     text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
     return _AFTER_A_NAME.sub(rf"\1{MASK}", text)
+
+
+@lru_cache(maxsize=16)  # a reply masks hundreds of texts
+def _every_form(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
 
 
 def _forms(secret: str) -> Iterator[str]:
