@@ -66,7 +66,9 @@ def serve(place: Place, source: ModelSource) -> Served:
         place,
         Wish(stable=source),
         lambda served: (
-            served.stable.version == source.version and served.candidate == served.incoming == ABSENT
+            served.is_settled
+            and served.stable.version == source.version
+            and served.candidate == served.incoming == ABSENT
         ),
     )
 
