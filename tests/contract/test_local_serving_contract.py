@@ -18,6 +18,7 @@ from kfops.domain.canary_facts import Failure, FailureKind
 from kfops.domain.environment import EnvironmentKey
 from kfops.ports.serving import ABSENT, ModelSource, Wish
 
+pytestmark = pytest.mark.xdist_group("serving")  # its models are made once
 HERE = EnvironmentKey(7, "churn", "production")
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.support.cluster import node as nodes
 from tests.support.cluster.api_server import ApiServer
 from tests.support.cluster.node import Node
-from tests.support.served_models import BROKEN, GOOD
+from tests.support.served_models import BROKEN, PIPELINE
 from tests.support.servers.archives_here import folder_on_the_web
 
 from kfops import doctor
@@ -360,7 +360,7 @@ def test_models_are_scored_in_jobs_of_their_own(api_server, node, served_models,
         scoring = LocalScoring(SandboxJobs(client, place, archives, look_every_s=0.05))
         order = {"task": "classification", "target": "churn"}
         found = scoring.compare(
-            served_models / GOOD, served_models / BROKEN, tmp_path / "heldout.parquet", **order
+            served_models / PIPELINE, served_models / BROKEN, tmp_path / "heldout.parquet", **order
         )
     assert isinstance(found, Comparison), found
     assert found.challenger["accuracy"] == 1.0
