@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support.playground import NO_TLS
 
 from kfops.adapters.system_clock import SystemClock
 from kfops.playground.playground import Playground
@@ -131,7 +132,7 @@ class Live:
 
 def _answers(url: str) -> bool:
     with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(url, verify=False).status_code == 200
+        return httpx.get(url, verify=NO_TLS).status_code == 200
     return False
 
 
