@@ -103,15 +103,10 @@ def scene(request, tmp_path, api_server, data_plane, prometheus, postgres, aroun
         yield Scene(world, cluster, around)
 
 
-@pytest.mark.parametrize("scene", ["Knative"], indirect=True)
+@pytest.mark.parametrize("scene", ["Knative", "Standard"], indirect=True)
 def test_three_pull_requests_of_which_the_third_is_taken_back(scene: Scene):
     two = better_model(scene, first_model(scene))
     failing_model(scene, two)
-
-
-@pytest.mark.parametrize("scene", ["Standard"], indirect=True)
-def test_a_first_model_and_a_better_one_beside_it(scene: Scene):
-    better_model(scene, first_model(scene))
 
 
 def first_model(scene: Scene) -> str:
