@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -49,6 +50,17 @@ def model(tmp_path):
     (folder / "MLmodel").write_text("flavors: {}\n")
     (folder / "code" / "größe.py").write_text("x = 1\n")
     return folder
+
+
+@pytest.mark.parametrize(("set_to", "signed_for"), [("eu-central-1", "eu-central-1"), ("", "us-east-1")])
+def test_an_address_is_signed_for_the_region_that_the_operator_sets(monkeypatch, set_to, signed_for):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    if set_to:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", set_to)
+    address = urlsplit(Bucket("s3://models/kfops/").signed("sandbox/a.tar", 60))
+    assert signed_for in parse_qs(address.query)["X-Amz-Credential"][0].split("/")
 
 
 def key(bucket: Bucket, name: str) -> str:

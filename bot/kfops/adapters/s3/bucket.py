@@ -35,9 +35,13 @@ _TEMPORARY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "Requ
 
 
 class Bucket:
-    """`address`: `s3://bucket/prefix/`; names are relative to it. `endpoint`: empty for AWS."""
+    """`address`: `s3://bucket/prefix/`; names are relative to it. `endpoint`: empty for AWS.
 
-    def __init__(self, address: str, *, endpoint: str = "", region: str = "us-east-1") -> None:
+    The region is boto3's own affair too (AWS_DEFAULT_REGION, or the profile's): signed addresses name it, and AWS takes
+    them in the bucket's region only.
+    """
+
+    def __init__(self, address: str, *, endpoint: str = "") -> None:
         from boto3.session import Session
         from botocore.config import Config
 
@@ -46,11 +50,13 @@ class Bucket:
             raise Refused(f"{address!r} is no address of a bucket; expected such as s3://models/kfops/")
         self.name, prefix = match["bucket"], match["prefix"].strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client: Any = Session().client(  # the module's own session is not safe between threads
+        session = Session()  # the module's own is not safe between threads
+        self._client: Any = session.client(
             "s3",
             endpoint_url=endpoint or None,
-            region_name=region,
+            region_name=session.region_name or "us-east-1",
             config=Config(
+                signature_version="s3v4",
                 connect_timeout=5,
                 read_timeout=60,
                 retries={"max_attempts": 3, "mode": "standard"},
