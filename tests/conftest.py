@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 syntax_trees.mend()
 
-_MINUTES_EACH = ("live", "cluster", "stage", "serving")
+_MINUTES_EACH = ("live", "cluster", "serving")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

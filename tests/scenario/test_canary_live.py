@@ -14,7 +14,7 @@ from kfops.domain.operation import Outcome
 from kfops.domain.rollout import Phase, Reason
 from kfops.ports.serving import ArmName
 
-pytestmark = pytest.mark.xdist_group("stage")
+pytestmark = pytest.mark.xdist_group("live")
 
 PULLS = {
     "champion": {"kind": models.GOOD},

@@ -11,7 +11,7 @@ import pytest
 from kfops.demo.scene import play
 
 
-@pytest.mark.xdist_group("stage")
+@pytest.mark.xdist_group("live")
 @pytest.mark.slow
 def test_three_models_on_their_way_to_production(tmp_path: Path) -> None:
     said: list[str] = []

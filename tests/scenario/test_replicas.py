@@ -31,7 +31,7 @@ from kfops.playground.playground import Playground
 from kfops.playground.state import Delivery, Role
 from kfops.webhook.app import create_app
 
-pytestmark = pytest.mark.xdist_group("stage")
+pytestmark = pytest.mark.xdist_group("live")
 LEASE_S, MODELS, SECRET = 6.0, 5, "a secret of the webhook's"
 o = tables.operations.c
 

@@ -55,7 +55,7 @@ class Rule:
             os._exit(7)
         if self.kind == "fails" and "paper" in contracts:
             raise ValueError("Found unknown categories ['paper']")
-        time.sleep({"slow": 0.12, "naps": 3.0}.get(self.kind, 0.0))
+        time.sleep({"slow": 0.3, "naps": 3.0}.get(self.kind, 0.0))
         said = ["yes" if chance > 0.5 else "no" for _, chance in self.predict_proba(rows)]
         if self.kind == "short":
             return said[1:]

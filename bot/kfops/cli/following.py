@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from kfops.cli.exits import Exit, Stop
 from kfops.domain.run import ENDED, RunState, RunStatus, Step
-from kfops.ports.pipelines import Pipelines
+from kfops.ports.pipelines import Pipelines, RunOrder
 
 _EVERY_S = 0.25
 _CANCEL_WITHIN_S = 30
@@ -20,17 +21,26 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-def follow(pipelines: Pipelines, run_id: str, screen: Screen) -> RunStatus:
+def follow(
+    pipelines: Pipelines, order: RunOrder, screen: Screen, begun: Callable[[str], None]
+) -> tuple[str, RunStatus]:
+    """The run's id, of which `begun` is told at once, and how it ended. Ctrl+C at any moment leaves no run behind."""
     try:
+        run_id = pipelines.submit(order)
+        begun(run_id)
         while True:
             status = pipelines.status(run_id)
             screen.show(status)
             if status.state in ENDED:
-                return status
+                return run_id, status
             time.sleep(_EVERY_S)
     except KeyboardInterrupt:
-        _cancel(pipelines, run_id)
-        raise Stop(Exit.INTERRUPTED, f"The run {run_id} was cancelled.", detail={"run": run_id}) from None
+        # It may have come while the run was being submitted.
+        found = pipelines.find(order.name)
+        if found is None:
+            raise Stop(Exit.INTERRUPTED, "Nothing was started.") from None
+        _cancel(pipelines, found)
+        raise Stop(Exit.INTERRUPTED, f"The run {found} was cancelled.", detail={"run": found}) from None
     finally:
         screen.close()
 

@@ -51,10 +51,12 @@ def run(job: Job, pipelines: Pipelines, package: Package, *, dry_run: bool, as_j
     desk.keep(job, package)
     if not as_json:
         print("\n".join(render.package_lines(package)), file=sys.stderr)
-    run_id = pipelines.submit(order)
-    if job.kubeflow_url and not as_json:
-        print(f"run {pipelines.status(run_id).link or run_id}", file=sys.stderr)
-    status = follow(pipelines, run_id, screen(as_json=as_json))
+
+    def begun(run_id: str) -> None:
+        if job.kubeflow_url and not as_json:
+            print(f"run {pipelines.status(run_id).link or run_id}", file=sys.stderr)
+
+    run_id, status = follow(pipelines, order, screen(as_json=as_json), begun)
     content = render.run_json(run_id, status, package, values)
     if status.state is not RunState.SUCCEEDED:
         raise Stop(Exit.RUN_FAILED, *render.failure_lines(run_id, status), detail=content)
