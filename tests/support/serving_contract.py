@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -68,6 +69,7 @@ def serve(place: Place, source: ModelSource) -> Served:
         lambda served: (
             served.is_settled
             and served.stable.version == source.version
+            and served.stable.readiness is Readiness.READY
             and served.candidate == served.incoming == ABSENT
         ),
     )
@@ -203,9 +205,10 @@ class ServingContract:
         source = place.source(GOOD, "1")
         before = serve(place, source)
         place.serving.apply(place.key, Wish(stable=source))
-        deadline = time.monotonic() + 10  # a cluster says at first that it has not looked yet
-        while (seen := place.serving.observe(place.key)) != before:
-            assert time.monotonic() < deadline, seen
+        # A cluster says at first that it has not looked yet, and its address comes late.
+        deadline = time.monotonic() + 10
+        while (seen := place.serving.observe(place.key)) != replace(before, url=seen.url):
+            assert time.monotonic() < deadline, (before, seen)
             time.sleep(0.1)
 
     def test_a_weight_is_a_percentage(self, place):
