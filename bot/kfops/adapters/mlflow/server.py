@@ -25,6 +25,7 @@ _HOST = "127.0.0.1"
 _ATTEMPTS = 3
 _LOOK_EVERY_S = 0.1
 _LOG_TAIL = 800
+_PORT_IS_TAKEN = "address already in use"  # somebody else took it between our look and the server's
 _GRACE_S = 15.0
 
 
@@ -60,10 +61,12 @@ class MlflowServer:
     def ensure_running(self) -> str:
         """The URL of a server that answers. Unavailable when none does within the deadline, with the log's last words."""
         deadline = self._monotonic() + self._ready_within_s
-        for _ in range(_ATTEMPTS):  # somebody else can take a free port between our look and the server's
+        for _ in range(_ATTEMPTS):
             url = self.start()
             if self._answers(url, deadline):
                 return url
+            if _PORT_IS_TAKEN not in self._last_words():
+                break
         raise Unavailable(
             f"mlflow server could not be started; {self._folder / 'server.log'} ends: {self._last_words()}"
         )
