@@ -15,7 +15,7 @@ from scipy.stats import norm
 from kfops.rules.verdict import evidence
 from kfops.rules.verdict.likelihood import Arms
 from kfops.rules.verdict.share import log_e_mismatch, log_e_share
-from kfops.rules.verdict.two_arms import log_e_values
+from kfops.rules.verdict.two_arms import log_e_slow_values, log_e_values
 
 UNDER_WAY, PROMOTED, ROLLED_BACK, ASKED = 0, 1, 2, 3
 # Doubtful watches after which a person is asked, as in `rules.rollout.split`.
@@ -148,7 +148,7 @@ class Ladder:
         if self.case.slower is not None:
             beliefs = evidence.slow_beliefs(e.slow_c, e.n_c, e.n_s + self.before_n[i])
             arms = Arms(a.slow_c, a.n_c, a.slow_s, a.n_s)
-            found["slow_bad"], found["slow_good"] = log_e_values(arms, 0.0, beliefs)
+            found["slow_bad"], found["slow_good"] = log_e_slow_values(arms, evidence.RARELY_SLOW, beliefs)
         return found
 
     def watch_factor(self, i: Any) -> Any:

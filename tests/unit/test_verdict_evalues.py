@@ -16,10 +16,18 @@ from kfops.rules.verdict import (
     log_e_candidate_wrong,
     log_e_mismatch,
     log_e_share,
+    log_e_slow_values,
     log_e_values,
     population_stability,
 )
-from kfops.rules.verdict.likelihood import Arms, Beliefs, log_binomial, log_mixture, log_sup
+from kfops.rules.verdict.likelihood import (
+    Arms,
+    Beliefs,
+    log_binomial,
+    log_mixture,
+    log_sup,
+    log_sup_above_both,
+)
 
 
 def arm() -> st.SearchStrategy[tuple[int, int]]:
@@ -48,6 +56,31 @@ def test_restricted_maximum_is_the_largest_on_a_grid(
         best = surface[allowed].max()
         assert best <= found + 1e-9
         assert found == pytest.approx(best, abs=0.2)
+
+
+@pytest.mark.parametrize(("k_c", "n_c", "k_s", "n_s"), [
+    (0, 50, 0, 150), (15, 50, 0, 150), (1, 100, 9, 300), (5, 100, 9, 100), (0, 0, 3, 10), (1, 90, 0, 0),
+])  # fmt: skip
+def test_restricted_maximum_of_slow_answers_is_the_largest_on_a_grid(
+    k_c: int, n_c: int, k_s: int, n_s: int
+) -> None:
+    grid = np.linspace(0, 1, 1201)
+    p_c, p_s = np.meshgrid(grid, grid, indexing="ij")
+    surface = log_binomial(k_c, n_c, p_c) + log_binomial(k_s, n_s, p_s)
+    found = log_sup_above_both(Arms(k_c, n_c, k_s, n_s), 0.025)
+    best = surface[(p_c >= p_s) & (p_c >= 0.025)].max()
+    assert best <= found + 1e-9
+    assert found == pytest.approx(best, abs=0.2)
+
+
+def test_a_candidate_is_not_slow_though_the_champion_has_become_faster_than_its_old_p95() -> None:
+    """No answer of either is slow any more: there is nothing left that the two could differ in."""
+    rare = Arms(0, 400, 0, 400)
+    assert log_e_values(rare, 0.0)[1] < 0
+    assert log_e_slow_values(rare, 0.025)[1] > log(20)
+    often = Arms(20, 400, 20, 400)
+    assert log_e_slow_values(often, 0.025)[1] < 0
+    assert log_e_slow_values(often, 0.025)[0] == log_e_values(often, 0.0)[0]
 
 
 @given(candidate=arm(), champion=arm(), delta=st.sampled_from([0.0, 0.01, 0.05, 0.3]))

@@ -15,7 +15,7 @@ from kfops.domain.canary_facts import ArmCounts, Counts
 from kfops.domain.rollout import Evidence, Reason, RolloutPlan, Step, Verdict
 from kfops.rules.verdict.likelihood import Arms, Beliefs
 from kfops.rules.verdict.share import log_e_mismatch, log_e_share
-from kfops.rules.verdict.two_arms import log_e_above, log_e_values
+from kfops.rules.verdict.two_arms import log_e_above, log_e_slow_values, log_e_values
 
 ALPHA = 0.05
 ROLL_BACK_ON_ERRORS = log(1 / 0.02)
@@ -33,6 +33,8 @@ _TRUSTED_REQUESTS = 4000.0
 _UNSEEN_CHAMPION = 0.1
 # T is the champion's p95 by construction.
 _SLOW_SHARE = 0.05
+# A candidate with a smaller share than this is not slow, whatever the champion has become since T was fixed.
+RARELY_SLOW = _SLOW_SHARE / 2
 
 
 def judge(step: Step, earlier: tuple[Step, ...], plan: RolloutPlan, before: ArmCounts | None) -> Evidence:
@@ -70,7 +72,7 @@ def judge(step: Step, earlier: tuple[Step, ...], plan: RolloutPlan, before: ArmC
 def judge_slow(
     counts: Counts, earlier: tuple[Step, ...], before: ArmCounts | None
 ) -> tuple[float | None, float | None]:
-    """E_bad and E_good on slow answers. The bound holds the allowed ratio already, so δ is 0."""
+    """E_bad and E_good on slow answers."""
     c, s = counts.candidate, counts.champion
     if not (c.timed and s.timed):
         return None, None
@@ -80,7 +82,8 @@ def judge_slow(
         sum(c.candidate.timed for c in seen),
         sum(c.champion.timed for c in seen) + (before.requests if before else 0),
     )
-    bad, good = log_e_values(Arms(min(c.slow, c.timed), c.timed, min(s.slow, s.timed), s.timed), 0.0, beliefs)
+    arms = Arms(min(c.slow, c.timed), c.timed, min(s.slow, s.timed), s.timed)
+    bad, good = log_e_slow_values(arms, RARELY_SLOW, beliefs)
     return float(bad), float(good)
 
 

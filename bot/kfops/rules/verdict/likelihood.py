@@ -78,6 +78,23 @@ def log_sup(arms: Arms, delta: float) -> tuple[Any, Any]:
     return np.where(below, free, np.minimum(line, free)), np.where(above, free, np.minimum(line, free))
 
 
+def log_sup_above_both(arms: Arms, least: float) -> Any:
+    """The largest likelihood where p_c ≥ p_s and p_c ≥ `least`.
+
+    Outside of that the maximum lies on one of its edges: p_c = p_s from `least` on, or p_c = `least` above p_s.
+    """
+    import numpy as np
+
+    k_c, n_c, k_s, n_s = (np.asarray(v, dtype=float) for v in (arms.k_c, arms.n_c, arms.k_s, arms.n_s))
+    p_c, p_s = k_c / np.maximum(n_c, 1), k_s / np.maximum(n_s, 1)
+    free = log_binomial(k_c, n_c, p_c) + log_binomial(k_s, n_s, p_s)
+    pooled = np.maximum((k_c + k_s) / np.maximum(n_c + n_s, 1), least)
+    diagonal = log_binomial(k_c, n_c, pooled) + log_binomial(k_s, n_s, pooled)
+    edge = log_binomial(k_c, n_c, least) + log_binomial(k_s, n_s, np.minimum(p_s, least))
+    inside = ((p_c >= p_s) | (n_s == 0)) & (p_c >= least) | (n_c == 0)
+    return np.where(inside, free, np.minimum(np.maximum(diagonal, edge), free))
+
+
 def _slope(k: Any, n: Any, p: Any) -> Any:
     """The derivative of the log-likelihood of one arm by p."""
     import numpy as np

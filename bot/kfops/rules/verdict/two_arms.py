@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kfops.rules.verdict.likelihood import Arms, Beliefs, log_mixture, log_sup
+from kfops.rules.verdict.likelihood import Arms, Beliefs, log_mixture, log_sup, log_sup_above_both
 
 NOTHING_KNOWN = Beliefs()
 
@@ -28,6 +28,20 @@ def log_e_values(arms: Arms, delta: float, beliefs: Beliefs = NOTHING_KNOWN) -> 
     """Ln E_bad and ln E_good of one stretch of constant weight. δ is in absolute points, 0 ≤ δ < 1."""
     at_most, at_least = log_sup(arms, delta)
     return _numerator_bad(arms, beliefs) - at_most, _numerator_good(arms, beliefs) - at_least
+
+
+def log_e_slow_values(arms: Arms, rare: float, beliefs: Beliefs = NOTHING_KNOWN) -> tuple[Any, Any]:
+    """Ln E_bad and ln E_good of slow answers, whose bounds hold the allowed ratio already, so that δ is 0.
+
+    A candidate whose share of them is below `rare` is good whatever the champion's is: the bounds were fixed before
+    the step, and where everything has become faster since, no champion's answer exceeds them that it could be
+    held against.
+    """
+    at_most, _ = log_sup(arms, 0.0)
+    return (
+        _numerator_bad(arms, beliefs) - at_most,
+        _numerator_good(arms, beliefs) - log_sup_above_both(arms, rare),
+    )
 
 
 def log_e_above(k: Any, n: Any, limit: float) -> Any:
