@@ -106,10 +106,8 @@ def assert_nothing_was_done_twice(world: Live, first: int, second: int, deployme
     labels = [[one["name"] for one in world.pull(number)["labels"]] for number in (first, second)]
     assert labels == [[], ["Deployed-to-production"]]
     replies = [len(world.replies(number)) for number in (first, second)]
-    assert replies == [
-        2,
-        2 * deployments - 2,
-    ]  # one a command: a deployment taken back had its `/canary abort`
+    # One a command; a deployment that was taken back had its `/canary abort`.
+    assert replies == [2, 2 * deployments - 2]
     assert len(list(world.folder.glob("bot/pipelines/*/log.txt"))) == 2  # one training a /build_run
     made = world.get(f"/repos/{REPOSITORY}/deployments?environment=production")
     assert len(made) == deployments  # one a /deploy

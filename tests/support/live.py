@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.support.playground import NO_TLS
 
+from kfops.adapters.local.serving.plain_http import NO_TLS
 from kfops.adapters.system_clock import SystemClock
 from kfops.playground.playground import Playground
 from kfops.playground.server import running

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -21,12 +20,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from kfops.adapters.local.serving.plain_http import NO_TLS
 from kfops.playground.playground import Playground
 from kfops.playground.server import running
 from kfops.playground.state import Repository, Role, User
-
-# httpx otherwise loads every certificate authority for each client.
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def now() -> datetime:

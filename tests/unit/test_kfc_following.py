@@ -7,7 +7,7 @@ from tests.support.in_memory.pipelines import InMemoryPipelines, source
 
 from kfops.adapters.system_clock import SystemClock
 from kfops.cli.exits import Exit, Stop
-from kfops.cli.following import Quiet, follow
+from kfops.cli.following import Quiet, cancelled_by_ctrl_c, follow
 from kfops.domain.run import RunState
 from kfops.ports.pipelines import CompileOrder, RunOrder
 
@@ -29,19 +29,21 @@ def order(pipelines, folder) -> RunOrder:
     return RunOrder(name="kfc-1", package=package, source_dir=folder, parameters={}, timeout_s=7200.0)
 
 
-def stopped(pipelines, asked, begun=str) -> Stop:
-    with pytest.raises(Stop) as stop:
-        follow(pipelines, asked, Quiet(), begun)
+class Interrupting(Quiet):
+    def show(self, status):
+        raise KeyboardInterrupt
+
+
+def stopped(pipelines, asked, screen=None) -> Stop:
+    with pytest.raises(Stop) as stop, cancelled_by_ctrl_c(pipelines, asked.name):
+        follow(pipelines, pipelines.submit(asked), screen or Quiet())
     assert stop.value.code is Exit.INTERRUPTED
     return stop.value
 
 
 def test_while_it_is_watched(tmp_path):
-    def interrupt(run_id):
-        raise KeyboardInterrupt
-
     pipelines = InMemoryPipelines(tmp_path / "runs", SystemClock())
-    stop = stopped(pipelines, order(pipelines, tmp_path), interrupt)
+    stop = stopped(pipelines, order(pipelines, tmp_path), Interrupting())
     assert "was cancelled" in str(stop)
     assert pipelines.status("kfc-1").state is RunState.CANCELED
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from kfops.cli.exits import Exit, Stop
 from kfops.domain.run import ENDED, RunState, RunStatus, Step
-from kfops.ports.pipelines import Pipelines, RunOrder
+from kfops.ports.pipelines import Pipelines
 
 _EVERY_S = 0.25
 _CANCEL_WITHIN_S = 30
@@ -21,26 +22,27 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-def follow(
-    pipelines: Pipelines, order: RunOrder, screen: Screen, begun: Callable[[str], None]
-) -> tuple[str, RunStatus]:
-    """The run's id, of which `begun` is told at once, and how it ended. Ctrl+C at any moment leaves no run behind."""
+@contextmanager
+def cancelled_by_ctrl_c(pipelines: Pipelines, name: str) -> Iterator[None]:
+    """Leaves no run of this name behind, also where it comes while the run is being submitted."""
     try:
-        run_id = pipelines.submit(order)
-        begun(run_id)
-        while True:
-            status = pipelines.status(run_id)
-            screen.show(status)
-            if status.state in ENDED:
-                return run_id, status
-            time.sleep(_EVERY_S)
+        yield
     except KeyboardInterrupt:
-        # It may have come while the run was being submitted.
-        found = pipelines.find(order.name)
+        found = pipelines.find(name)
         if found is None:
             raise Stop(Exit.INTERRUPTED, "Nothing was started.") from None
         _cancel(pipelines, found)
         raise Stop(Exit.INTERRUPTED, f"The run {found} was cancelled.", detail={"run": found}) from None
+
+
+def follow(pipelines: Pipelines, run_id: str, screen: Screen) -> RunStatus:
+    try:
+        while True:
+            status = pipelines.status(run_id)
+            screen.show(status)
+            if status.state in ENDED:
+                return status
+            time.sleep(_EVERY_S)
     finally:
         screen.close()
 

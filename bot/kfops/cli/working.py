@@ -7,7 +7,7 @@ import sys
 from kfops.cli import desk, render
 from kfops.cli.desk import Job
 from kfops.cli.exits import Exit, Stop
-from kfops.cli.following import follow, screen
+from kfops.cli.following import cancelled_by_ctrl_c, follow, screen
 from kfops.config.check import check as warnings_of
 from kfops.domain.package import Package
 from kfops.domain.run import RunState
@@ -51,12 +51,11 @@ def run(job: Job, pipelines: Pipelines, package: Package, *, dry_run: bool, as_j
     desk.keep(job, package)
     if not as_json:
         print("\n".join(render.package_lines(package)), file=sys.stderr)
-
-    def begun(run_id: str) -> None:
+    with cancelled_by_ctrl_c(pipelines, order.name):
+        run_id = pipelines.submit(order)
         if job.kubeflow_url and not as_json:
             print(f"run {pipelines.status(run_id).link or run_id}", file=sys.stderr)
-
-    run_id, status = follow(pipelines, order, screen(as_json=as_json), begun)
+        status = follow(pipelines, run_id, screen(as_json=as_json))
     content = render.run_json(run_id, status, package, values)
     if status.state is not RunState.SUCCEEDED:
         raise Stop(Exit.RUN_FAILED, *render.failure_lines(run_id, status), detail=content)

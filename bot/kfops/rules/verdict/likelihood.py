@@ -61,9 +61,8 @@ def log_sup(arms: Arms, delta: float) -> tuple[Any, Any]:
     """
     import numpy as np
 
-    k_c, n_c, k_s, n_s = (np.asarray(v, dtype=float) for v in (arms.k_c, arms.n_c, arms.k_s, arms.n_s))
-    p_c, p_s = k_c / np.maximum(n_c, 1), k_s / np.maximum(n_s, 1)
-    free = log_binomial(k_c, n_c, p_c) + log_binomial(k_s, n_s, p_s)
+    k_c, n_c, k_s, n_s = _counts(arms)
+    p_c, p_s, free = _free_maximum(k_c, n_c, k_s, n_s)
     low, high = np.zeros_like(free), np.full_like(free, 1.0 - delta)
     for _ in range(_HALVINGS):
         p = (low + high) / 2
@@ -85,14 +84,28 @@ def log_sup_above_both(arms: Arms, least: float) -> Any:
     """
     import numpy as np
 
-    k_c, n_c, k_s, n_s = (np.asarray(v, dtype=float) for v in (arms.k_c, arms.n_c, arms.k_s, arms.n_s))
-    p_c, p_s = k_c / np.maximum(n_c, 1), k_s / np.maximum(n_s, 1)
-    free = log_binomial(k_c, n_c, p_c) + log_binomial(k_s, n_s, p_s)
+    k_c, n_c, k_s, n_s = _counts(arms)
+    p_c, p_s, free = _free_maximum(k_c, n_c, k_s, n_s)
     pooled = np.maximum((k_c + k_s) / np.maximum(n_c + n_s, 1), least)
     diagonal = log_binomial(k_c, n_c, pooled) + log_binomial(k_s, n_s, pooled)
     edge = log_binomial(k_c, n_c, least) + log_binomial(k_s, n_s, np.minimum(p_s, least))
     inside = ((p_c >= p_s) | (n_s == 0)) & (p_c >= least) | (n_c == 0)
     return np.where(inside, free, np.minimum(np.maximum(diagonal, edge), free))
+
+
+def _counts(arms: Arms) -> tuple[Any, Any, Any, Any]:
+    import numpy as np
+
+    k_c, n_c, k_s, n_s = (np.asarray(v, dtype=float) for v in (arms.k_c, arms.n_c, arms.k_s, arms.n_s))
+    return k_c, n_c, k_s, n_s
+
+
+def _free_maximum(k_c: Any, n_c: Any, k_s: Any, n_s: Any) -> tuple[Any, Any, Any]:
+    """Where it is, p_c and p_s, and how large."""
+    import numpy as np
+
+    p_c, p_s = k_c / np.maximum(n_c, 1), k_s / np.maximum(n_s, 1)
+    return p_c, p_s, log_binomial(k_c, n_c, p_c) + log_binomial(k_s, n_s, p_s)
 
 
 def _slope(k: Any, n: Any, p: Any) -> Any:

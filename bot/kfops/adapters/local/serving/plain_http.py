@@ -1,4 +1,4 @@
-"""HTTP over Unix sockets of this machine."""
+"""HTTP without TLS, to what runs on this machine."""
 
 from __future__ import annotations
 
