@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from tests.support.processes import processes_with
 
 from kfops.adapters.local.digest import digest_of_directory
 from kfops.adapters.local.disk import too_much
@@ -121,16 +121,6 @@ def until(is_so, look, within_s=60.0):
 
 def ended(pipelines, run_id):
     return until(lambda status: status.state in ENDED, lambda: pipelines.status(run_id))
-
-
-def processes_with(word):
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found += [place.parent.name] if word.encode() in place.read_bytes() else []
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from tests.support.processes import processes_with
 from tests.support.servers.registry import running
 
 from kfops.adapters.buildah.images import BuildahImages
@@ -146,24 +147,13 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, r
     assert answer.summary == "it took longer than 3 s"
     assert time.monotonic() - began < 30
     deadline = time.monotonic() + 5  # what was killed is gone when the kernel gets to it
-    while left := _processes_with(b"4711"):
+    while left := processes_with("4711"):
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
     assert str(images.root) not in Path("/proc/mounts").read_text()
 
     listed = images.root / "storage" / "overlay-containers" / "containers.json"
     assert json.loads(listed.read_text()) == []
-
-
-def _processes_with(word: bytes) -> list[Path]:
-    return [one for one in Path("/proc").iterdir() if one.name.isdecimal() and word in _command(one)]
-
-
-def _command(process: Path) -> bytes:
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from tests.support.processes import processes_with
 
 from kfops.adapters.local.pipelines.adapter import LocalPipelines
 from kfops.adapters.local.processes import Handle, alive, stop
@@ -139,17 +139,6 @@ def eventually(is_so, within_s=10.0):
             return True
         time.sleep(0.05)
     return False
-
-
-def processes_with(word):
-    """Ids of those whose command line has it."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found += [place.parent.name] if word.encode() in place.read_bytes() else []
-        except OSError:
-            continue
-    return found
 
 
 def is_running(status):

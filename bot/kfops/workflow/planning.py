@@ -42,6 +42,7 @@ from kfops.workflow.gathering import CONFIG, RulesRead, refusal
 from kfops.workflow.judging import environment_name, judged
 from kfops.workflow.rollouts.placing import place_by_rules
 from kfops.workflow.rollouts.rollback import judged as rollback_judged
+from kfops.workflow.runs.packaging import last_built
 
 Steps = tuple[str, ...]
 
@@ -90,7 +91,7 @@ def _steps(context: Context, read: RulesRead, command: Plannable) -> Steps | Ref
 
 
 def _run(context: Context, read: RulesRead, command: Build | Run | BuildRun) -> Steps | Refusal:
-    subject, ledger = context.operation.subject, context.ports.ledger
+    subject = context.operation.subject
     head = str(subject.head_sha)
     content = context.ports.forge.file(subject.repository_id, CONFIG, head)
     try:
@@ -110,17 +111,10 @@ def _run(context: Context, read: RulesRead, command: Build | Run | BuildRun) -> 
         )
     package = ""
     if isinstance(command, Run):
-        built = ledger.runs(subject.repository_id, pull_request=subject.pull_request, commit_sha=head)
-        fitting = [one for one in built if one.package_digest.startswith(command.package or "")]
-        if not fitting:
-            return Refusal(
-                ReasonCode.NO_PACKAGE.value,
-                "No package was built for this commit.",
-                "nothing",
-                "a package",
-                "`/build`",
-            )
-        package = fitting[0].package_digest
+        built = last_built(context, command)
+        if isinstance(built, Refusal):
+            return built
+        package = built.package_digest
     return planning.run_steps(
         planning.RunPlan(
             command.kind,

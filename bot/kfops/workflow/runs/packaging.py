@@ -16,6 +16,7 @@ from kfops.config.overrides import Parameters, parameters
 from kfops.domain.facts import ParameterFact, Refusal, RunFacts
 from kfops.domain.operation import Kind
 from kfops.domain.package import CompileFailure, Package
+from kfops.domain.record import RunRecord
 from kfops.ports.pipelines import CompileOrder
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context
@@ -82,23 +83,32 @@ def config_facts(context: Context, facts: RunFacts, read: RulesRead) -> RunFacts
 
 def _package(context: Context, facts: RunFacts, work: Work) -> Package | CompileFailure | Refusal:
     """Compile; or, for `/run`, take the last package that was built for this commit."""
-    command, subject = asked(context), context.operation.subject
+    command = asked(context)
     if not isinstance(command, Run):
         return context.ports.pipelines.compile(_order(context, facts, work, None))
+    built = last_built(context, command)
+    if isinstance(built, Refusal):
+        return built
+    path = Path(str(built.evidence["package_path"]))
+    return _made(context, facts, work, path, built.package_digest)
+
+
+def last_built(context: Context, command: Run) -> RunRecord | Refusal:
+    """Of this commit, the newest run whose package is the one that is asked for, or any."""
+    subject = context.operation.subject
     built = context.ports.ledger.runs(
-        subject.repository_id, pull_request=subject.pull_request, commit_sha=subject.head_sha
+        subject.repository_id, pull_request=subject.pull_request, commit_sha=str(subject.head_sha)
     )
-    fitting = [run for run in built if not command.package or run.package_digest.startswith(command.package)]
-    if not fitting:
-        return Refusal(
-            ReasonCode.NO_PACKAGE.value,
-            "No package was built for this commit.",
-            "nothing",
-            "a package",
-            "`/build`",
-        )
-    path = Path(str(fitting[0].evidence["package_path"]))
-    return _made(context, facts, work, path, fitting[0].package_digest)
+    fitting = [run for run in built if run.package_digest.startswith(command.package or "")]
+    if fitting:
+        return fitting[0]
+    return Refusal(
+        ReasonCode.NO_PACKAGE.value,
+        "No package was built for this commit.",
+        "nothing",
+        "a package",
+        "`/build`",
+    )
 
 
 def _made(context: Context, facts: RunFacts, work: Work, path: Path, digest: str) -> Package | CompileFailure:
