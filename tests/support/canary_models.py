@@ -17,6 +17,7 @@ GOOD, FAILS, SLOW, DIES, CONTRARY = "good", "fails", "slow", "dies", "contrary"
 BROKEN, HUNGRY, SLEEPY = "broken", "hungry", "sleepy"
 SHORT, NOT_FINITE, NAPS = "short", "not finite", "naps"
 UNKNOWN, DEATH = "paper", "death"  # contracts that FAILS and DIES cannot bear
+NAP = "nap"  # a contract that DIES thinks about for a second
 COLUMNS = ("tenure", "contract")
 _MLMODEL = """\
 flavors:
@@ -53,6 +54,8 @@ class Rule:
         contracts = set(rows["contract"])
         if self.kind == "dies" and "death" in contracts:
             os._exit(7)
+        if self.kind == "dies" and "nap" in contracts:
+            time.sleep(1)
         if self.kind == "fails" and "paper" in contracts:
             raise ValueError("Found unknown categories ['paper']")
         time.sleep({"slow": 0.3, "naps": 3.0}.get(self.kind, 0.0))

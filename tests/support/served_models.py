@@ -1,8 +1,8 @@
 """Model directories for the serving tests, written by MLflow in a process of its own: importing it takes seconds and
 warns. `python served_models.py DIRECTORY` makes one folder a model.
 
-PIPELINE is what scikit-learn makes, PYFUNC what only MLflow can load. The others are plain classes that behave alike:
-a server that does not import scikit-learn is there in half the time, and the tests start a hundred of them.
+PIPELINE is what scikit-learn makes, PYFUNC what only MLflow can load. GOOD, PICKY and MORTAL are `canary_models`: a
+server that does not import scikit-learn is there in half the time, and the tests start a hundred of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ DIES_OF, NAPS_ON = "death", "nap"
 
 def make_models(directory: Path) -> Path:
     """All of them below `directory`."""
+    from tests.support import canary_models
+
     subprocess.run([sys.executable, __file__, str(directory)], check=True, capture_output=True, timeout=120)
+    rules = {GOOD: canary_models.GOOD, PICKY: canary_models.FAILS, MORTAL: canary_models.DIES}
+    for name, kind in rules.items():
+        canary_models.make(directory / name, kind)
     return directory
 
 
@@ -38,36 +43,10 @@ class _AtLoading:
         return self._call
 
 
-class _Rule:
-    """Customers of less than twenty months leave. `kind` says what it cannot bear."""
-
-    classes_ = ("no", "yes")
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def predict(self, frame: Any) -> list[str]:
-        return ["yes" if chance > 0.5 else "no" for _, chance in self.predict_proba(frame)]
-
-    def predict_proba(self, frame: Any) -> list[list[float]]:
-        contracts = set(frame["contract"])
-        if self.kind == MORTAL and DIES_OF in contracts:
-            os._exit(7)
-        if self.kind == MORTAL and NAPS_ON in contracts:
-            time.sleep(1)
-        if self.kind == PICKY and not contracts <= {"m", "y"}:
-            raise ValueError(f"Found unknown categories {sorted(contracts - {'m', 'y'})} in column 0")
-        chances = [min(1.0, max(0.0, 1 - tenure / 40)) for tenure in frame["tenure"]]
-        return [[1 - chance, chance] for chance in chances]
-
-
 def _write(directory: Path) -> None:
-    import cloudpickle
-
     _write_pipeline(directory / PIPELINE)
     _write_pyfunc(directory / PYFUNC)
     contents = {
-        **{kind: cloudpickle.dumps(_Rule(kind)) for kind in (GOOD, PICKY, MORTAL)},
         BROKEN: b"cno_such_library\nThing\n.",
         HUNGRY: pickle.dumps(_AtLoading(bytearray, 9 << 30)),
         SLEEPY: pickle.dumps(_AtLoading(time.sleep, 60)),

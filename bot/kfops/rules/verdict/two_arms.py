@@ -31,7 +31,9 @@ def log_e_values(arms: Arms, delta: float, beliefs: Beliefs = NOTHING_KNOWN) -> 
 
 
 def log_e_slow_values(arms: Arms, rare: float, beliefs: Beliefs = NOTHING_KNOWN) -> tuple[Any, Any]:
-    """Ln E_bad and ln E_good of slow answers, whose bounds hold the allowed ratio already, so that δ is 0.
+    """Ln E_bad and ln E_good of slow answers, whose bounds hold the allowed ratio already, so that δ is 0:
+
+        E_good = mixture / sup{ L(p_c, p_s) : p_c ≥ p_s and p_c ≥ rare }
 
     A candidate whose share of them is below `rare` is good whatever the champion's is: the bounds were fixed before
     the step, and where everything has become faster since, no champion's answer exceeds them that it could be
