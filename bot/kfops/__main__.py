@@ -27,7 +27,7 @@ def kfops() -> None:
     from kfops.cli.factories import Services
     from kfops.cli.kfops import app
 
-    app(Services(_serve, _ledger, _playground, _demo, _registration, _examine))(prog_name="kfops")
+    app(Services(_serve, _ledger, _playground, _demo, _registration, _examine, _secrets))(prog_name="kfops")
 
 
 def _settings(data_dir: Path | None = None, kubeflow_url: str = "") -> Settings:
@@ -113,6 +113,10 @@ def _examine() -> Iterable[Finding]:
     from kfops.doctor import examine
 
     return examine(_settings())
+
+
+def _secrets() -> tuple[str, ...]:
+    return _settings().secrets
 
 
 if __name__ == "__main__":

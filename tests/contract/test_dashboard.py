@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from tests.support.tampering import tamper
 
 from kfops.adapters.github.signing_in import GitHubVisitors, page_of
 from kfops.adapters.sql.ledger import SqlLedger
-from kfops.command.model import Deploy
+from kfops.command.model import Deploy, Skip
 from kfops.command.serialise import to_json
 from kfops.dashboard.app import mount
 from kfops.dashboard.door import Dashboard
@@ -130,7 +131,7 @@ def site(tmp_path):
             clock,
             "https://bot.example",
             "https://forge.example",
-            secrets=("hunter22",),
+            secrets=("hunter22", 'it\'s "quoted"'),
         ),
     )
     yield Site(clock, roles, book, app)
@@ -296,6 +297,25 @@ def test_r15_foreign_text_reaches_the_page_escaped_and_without_its_secrets(site)
         assert "<b>by hand" not in text
         assert not re.search(r"<img[^>]*onerror", text)
     assert "&lt;b&gt;by hand" in texts[0]
+
+
+@pytest.mark.parametrize("secret", ["hunter22", TOKEN, 'it\'s "quoted"'])
+def test_r15_what_was_typed_is_shown_in_the_trail_without_its_secrets_however_deep(site, secret):
+    forced = to_json(Deploy(force=(Skip.CHECKS,), reason=f"the runner is down {secret}"))
+    lines = {"name": "mistake", "lines": [{"text": f"/deploy --raeson {secret}"}]}
+    for command in (forced, lines):
+        site.book.append(7, 3, NOW, "ann", "deploy", {"operation": 1, "command": command})
+    ann = site.browser("ann")
+
+    page, answer = (ann.get(one) for one in (addresses()[3], addresses()[-1]))
+    for text in (page.text, answer.text, html.unescape(page.text).replace("\\", "")):
+        assert "the runner is down ***" in text
+        assert "/deploy --raeson ***" in text
+        assert secret not in text
+        assert "hunter22" not in text
+    assert answer.json()["entries"][-1]["detail"]["operation"] == 1
+    assert secret in str(site.book.trail(7)[1].detail["command"]["reason"])
+    assert site.book.verify(7) is None
 
 
 def test_a_page_may_run_no_script_but_its_own(site):

@@ -274,6 +274,24 @@ def test_the_audit_trail_is_shown_and_verified_and_a_change_is_found(tmp_path):
     }
 
 
+def test_r15_the_audit_trail_is_shown_without_its_secrets_and_obeyed_by_no_terminal(tmp_path):
+    token = "ghp_" + "a1B2" * 9
+    ledger = SqlLedger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.migrate()
+    ledger.accept([Arrival("d", "ping", "0", NOW, 7, "ada/churn", "main")])
+    typed = f"CI is down {token} hunter22-of-the-forge \x1b]0;title\x07\x9b2J\u202e"
+    ledger.append(7, 5, NOW, "ada", "deploy", {"command": {"name": "deploy", "reason": typed}})
+    ledger.close()
+
+    for words in ((), ("--json",)):
+        shown = kfops(
+            tmp_path, "audit", "show", "--pr", "5", *words, KFOPS_FORGE_TOKEN="hunter22-of-the-forge"
+        )
+        assert "CI is down *** ***" in shown.stdout
+        for hidden in (token, "hunter22", "title", "2J", "\u202e", "\\u202e"):
+            assert hidden not in shown.stdout
+
+
 def test_an_address_of_no_ledger_is_named(tmp_path):
     wrong = kfops(tmp_path, "audit", "verify", KFOPS_DATABASE_URL="mysql://somewhere/ledger")
 

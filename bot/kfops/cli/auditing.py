@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
 from kfops.cli.exits import Exit, Stop
 from kfops.ports.ledger import Ledger
+from kfops.rules.replies.view import without_secrets
 
 Said = tuple[dict[str, Any], list[str]]
 
@@ -22,8 +24,9 @@ def verified(ledger: Ledger) -> Said:
     return {"repositories": found}, lines
 
 
-def shown(ledger: Ledger, pull_request: int, name: str) -> Said:
-    entries = ledger.trail(_repository(ledger, name), pull_request)
+def shown(ledger: Ledger, secrets: Collection[str], pull_request: int, name: str) -> Said:
+    """Without its secrets (R15): what was typed is foreign text, and a terminal obeys its control characters."""
+    entries = without_secrets(ledger.trail(_repository(ledger, name), pull_request), secrets)
     lines = [
         f"{one.at:%Y-%m-%d %H:%M:%S}Z  {one.actor}  {one.action}  {json.dumps(dict(one.detail), ensure_ascii=False)}"
         for one in entries

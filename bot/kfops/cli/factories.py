@@ -32,7 +32,7 @@ class Services:
 
     `playground` takes a port, a data folder and folders to bring in; `demo` whether to end by itself, and where its
     report goes, the forge's port and the bot's, and returns the exit code; `registration` makes an app on the forge;
-    `examine` looks at all that the settings name.
+    `examine` looks at all that the settings name; `secrets` are those that nothing may show.
     """
 
     serve: Callable[[], None]
@@ -41,3 +41,4 @@ class Services:
     demo: Callable[[bool, Path | None, int, int], int]
     registration: Callable[[], Registration]
     examine: Callable[[], Iterable[Finding]]
+    secrets: Callable[[], tuple[str, ...]]

@@ -134,4 +134,4 @@ def _audit(made: typer.Typer, services: Services) -> None:
             from kfops.cli.auditing import shown
             from kfops.cli.render import answer
 
-            answer(*shown(services.ledger(), pr, repository), as_json=as_json)
+            answer(*shown(services.ledger(), services.secrets(), pr, repository), as_json=as_json)

@@ -9,7 +9,7 @@ from kfops.dashboard.door import NotHere, Place
 from kfops.domain.operation import Operation
 from kfops.domain.record import AuditEntry, Lock, RevisionRecord
 from kfops.rules.replies import View, render
-from kfops.rules.replies.secrecy import mask
+from kfops.rules.replies.view import without_secrets
 from kfops.workflow.holding import key_of
 from kfops.workflow.reconcile import facts_of
 
@@ -78,10 +78,5 @@ def served(one: RevisionRecord) -> dict[str, Any]:
 
 def told(here: Place, entry: AuditEntry) -> dict[str, Any]:
     """Without its secrets: what a command's reason said is foreign text."""
-    said = asdict(entry) | {"at": entry.at.isoformat(), "detail": dict(entry.detail)}
-    secrets = here.seen.dashboard.secrets
-    said["detail"] = {
-        name: mask(value, secrets) if isinstance(value, str) else value
-        for name, value in said["detail"].items()
-    }
-    return said
+    hidden = without_secrets(entry.detail, here.seen.dashboard.secrets)
+    return asdict(entry) | {"at": entry.at.isoformat(), "detail": hidden}

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from kfops.dashboard.door import Dashboard, Visit
 from kfops.rules.replies.secrecy import mask
+from kfops.rules.replies.view import without_secrets
 
 _FOLDER = Path(__file__).parent
 HEADERS = {
@@ -46,8 +47,11 @@ def filled(dashboard: Dashboard, template: str, **facts: Any) -> str:
 @lru_cache(maxsize=4)
 def _templates(secrets: tuple[str, ...]) -> Environment:
     def hidden(value: Any) -> Any:
-        """R15 for pages: foreign text is masked where it is written, whichever template writes it."""
-        return value if isinstance(value, Markup) or not isinstance(value, str) else mask(value, secrets)
+        """R15 for pages: foreign text is masked where it is written, whichever template writes it.
+
+        The texts within a value first: as Python writes a mapping, a quote in a secret reads otherwise.
+        """
+        return value if isinstance(value, Markup) else mask(str(without_secrets(value, secrets)), secrets)
 
     made = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
