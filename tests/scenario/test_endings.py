@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.support.in_memory.serving import Behaviour
 from tests.support.ways import trained
 from tests.support.weather import Fault
-from tests.support.world import CONFIG, World, model, world
+from tests.support.world import CONFIG, SECRET, World, model, world
 
 
 @pytest.fixture
@@ -106,6 +107,20 @@ def test_a_merge_that_the_forge_refuses_restores_the_champion(here):
     assert here.operation(said).reason_code == "merge_refused"
     assert here.serving().stable.version is None
     assert not here.pull(number).is_merged
+
+
+def test_r15_what_a_candidate_answers_reaches_the_deployments_history_without_effect(here):
+    token = "ghp_" + "a1B2" * 9
+    said = f"Ask @olga about {SECRET}\nor \x1b[31m\u202e{token} <!-- and so on {'x' * 100}".encode()
+    here.serving_engine.behave = lambda _: Behaviour(lambda _: (500, said))
+    number = trained(here, roc_auc=0.84)
+    here.comment(number, "/deploy")
+    here.settle()
+
+    told = here.deployments()[-1].statuses[-1].description
+    assert "HTTP 500: Ask @\u200bolga about *** or ***" in told
+    assert len(told) <= 140
+    assert told.replace("\u200b", "").isprintable()
 
 
 def test_a_forge_that_stays_away_is_waited_for_and_then_told(here):

@@ -9,6 +9,7 @@ from kfops.domain.facts import DeployFacts
 from kfops.domain.operation import ROLLOUTS, RUNS, TRAININGS, Kind, Operation, Outcome
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.forge import CheckConclusion, CheckReport, DeploymentState
+from kfops.rules.replies.outside import description
 from kfops.workflow.context import Context, Facts
 from kfops.workflow.holding import give_back
 from kfops.workflow.runs import capacity
@@ -109,7 +110,7 @@ def _finish_deployment(context: Context, facts: Facts) -> None:
             context.operation.subject.repository_id,
             deployment,
             DeploymentState.SUCCESS if good else DeploymentState.FAILURE,
-            description=(facts.rollout.sentence if facts.rollout else "")[:140],
+            description=description(facts.rollout.sentence if facts.rollout else "", context.options.secrets),
             environment_url=facts.url or None,
         )
         return "-"
