@@ -19,6 +19,7 @@ from kfops.adapters.github.signing_in import GitHubVisitors, page_of
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.command.model import Deploy, Skip
 from kfops.command.serialise import to_json
+from kfops.dashboard import render, stream
 from kfops.dashboard.app import mount
 from kfops.dashboard.door import Dashboard
 from kfops.dashboard.session import SESSION, Cookies
@@ -166,6 +167,12 @@ def sign_in(client: Browser, login: str, wanted: str = "/dashboard/") -> httpx.R
     return client.get("/dashboard/signed-in", params={"code": login, "state": state})
 
 
+def sign_out(client: Browser) -> httpx.Response:
+    token = re.search(r'name="csrf" value="(\w+)"', client.get("/dashboard/").text)
+    assert token is not None
+    return client.post("/dashboard/sign-out", data={"csrf": token[1]})
+
+
 def addresses() -> list[str]:
     return [f"/dashboard/ann/churn{one}" for one in PAGES] + [
         f"/api/repositories/ann/churn{one}" for one in ANSWERS
@@ -221,9 +228,7 @@ def test_r21_signing_out_needs_the_token_of_the_form(site):
     assert ann.post("/dashboard/sign-out", data={"csrf": "guessed"}).status_code == 403
     assert ann.get("/dashboard/").status_code == 200
 
-    token = re.search(r'name="csrf" value="(\w+)"', ann.get("/dashboard/").text)
-    assert token is not None
-    assert ann.post("/dashboard/sign-out", data={"csrf": token[1]}).status_code == 200
+    assert sign_out(ann).status_code == 200
     assert ann.get("/dashboard/").status_code == 303
 
 
@@ -332,6 +337,54 @@ def test_a_page_follows_an_operation_until_it_is_over(site):
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [one.partition("\n")[0] for one in answer.text.strip().split("\n\n")]
     assert events == ["event: state", "event: over"]
+
+
+@pytest.mark.parametrize("how", ["right taken away", "forge away", "session over", "signed out"])
+def test_r21_r6_a_page_that_follows_ends_when_the_visitor_may_no_longer_read(site, monkeypatch, how):
+    subject = Subject(7, 3, 2, 0, to_json(DEPLOY), ANN, "hash", NOW, head_sha="a" * 40)
+    command = NewOperation(subject, Kind.DEPLOY, "env:7:production")
+    site.book.accept(
+        [Arrival("f", "issue_comment", "x", NOW, 7, "ann/churn", "main", None, 3, operations=(command,))]
+    )
+    ann, elsewhere = site.browser("ann"), site.browser("ann")
+    elsewhere.cookies = ann.cookies
+
+    def happens() -> None:
+        match how:
+            case "right taken away":
+                site.roles.known.clear()
+            case "forge away":
+                site.roles.away = True
+            case "session over":
+                site.clock.at += timedelta(hours=8, seconds=1)
+            case _:
+                sign_out(elsewhere)
+        ended = Saved("ended", {}, NOW, outcome=Outcome.CANCELED, reason_code="canceled", ended_at=NOW)
+        site.book.save(site.book.claim("worker", NOW, timedelta(seconds=30)), ended)
+
+    def filled(*given: Any, **facts: Any) -> str:
+        text = render.filled(*given, **facts)
+        if facts["operation"].outcome is None:
+            happens()
+        return text
+
+    monkeypatch.setattr(stream, "filled", filled)
+    monkeypatch.setattr(stream, "LOOK_EVERY_S", 0)
+    answer = ann.get("/dashboard/ann/churn/operations/2/changes")
+
+    assert [one.partition("\n")[0] for one in answer.text.strip().split("\n\n")] == ["event: state"]
+    assert "canceled" not in answer.text
+
+
+def test_r21_a_session_that_was_signed_out_is_over_whoever_has_its_cookie(site):
+    ann, thief = site.browser("ann"), site.browser()
+    thief.cookies.set(SESSION, ann.cookies[SESSION])
+    assert thief.get("/dashboard/ann/churn").status_code == 200
+
+    sign_out(ann)
+
+    assert thief.get("/dashboard/ann/churn").status_code == 303
+    assert site.browser("ann").get("/dashboard/ann/churn").status_code == 200
 
 
 def test_what_a_schedule_began_is_shown_without_a_pull_request(site):

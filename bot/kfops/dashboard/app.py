@@ -60,7 +60,7 @@ def sign_out(seen: Seen, csrf: Annotated[str, Form()] = "") -> Response:
     if not hmac.compare_digest(seen.csrf.encode(), csrf.encode()):
         return problem(seen.dashboard, 403, "This form is stale or came from elsewhere. Reload the page.")
     made = problem(seen.dashboard, 200, "You are signed out.")
-    seen.dashboard.cookies.sign_out(made)
+    seen.dashboard.cookies.sign_out(seen.request, made)
     return made
 
 

@@ -77,6 +77,11 @@ class Place:
     repository_id: int
     name: str
 
+    def is_open(self) -> bool:
+        """Still: the visitor is signed in and may read it. For what goes on after its request was let in."""
+        visitor = self.seen.dashboard.cookies.visitor(self.seen.request)
+        return visitor == self.seen.visitor and self.seen.may_read(self.repository_id)
+
     @property
     def book(self) -> Ledger:
         return self.seen.dashboard.book

@@ -32,16 +32,25 @@ class Cookies:
 
     def __init__(self, key: str, clock: Clock, *, is_https: bool) -> None:
         self._key, self._clock, self._is_https = key, clock, is_https
+        self._ended: dict[str, datetime] = {}  # sign-ins that were ended here, while they would still last
 
     def visitor(self, request: Request) -> Actor | None:
         said = self._read(request, SESSION)
-        return Actor(said["id"], said["login"]) if said else None
+        return Actor(said["id"], said["login"]) if said and said.get("sign_in") not in self._ended else None
 
     def sign_in(self, response: Response, visitor: Actor) -> None:
-        self._write(response, SESSION, {"id": visitor.id, "login": visitor.login}, SIGNED_IN_FOR)
+        # A name of its own: signing out does not end the session that is begun next.
+        said = {"id": visitor.id, "login": visitor.login, "sign_in": secrets.token_urlsafe(12)}
+        self._write(response, SESSION, said, SIGNED_IN_FOR)
         response.delete_cookie(HANDSHAKE)
 
-    def sign_out(self, response: Response) -> None:
+    def sign_out(self, request: Request, response: Response) -> None:
+        """The browser forgets the cookie, and this replica no longer takes it: a page that is still open ends too."""
+        now, said = self._clock.now(), self._read(request, SESSION)
+        for name in [one for one, until in list(self._ended.items()) if until <= now]:
+            self._ended.pop(name, None)
+        if said and "sign_in" in said:
+            self._ended[said["sign_in"]] = now + SIGNED_IN_FOR
         response.delete_cookie(SESSION)
 
     def begin(self, response: Response, wanted: str) -> str:

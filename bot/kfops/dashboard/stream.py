@@ -12,11 +12,13 @@ from kfops.dashboard.door import NotHere, Place
 from kfops.dashboard.render import filled
 
 LOOK_EVERY_S = 1.0
-LOOKS = 600  # then the browser asks again, and with it whether the visitor may still read
+LOOKS = 600  # then the browser asks again
 
 
 async def changes(here: Place, number: int) -> AsyncIterator[str]:
-    """Ends with the operation: an event `over` tells the browser not to come back."""
+    """Ends with the operation: an event `over` tells the browser not to come back. Ends as well with the visitor's session
+    and with their right to read (R21), both of which are asked at every look.
+    """
     sent = ""
     for _ in range(LOOKS):
         try:
@@ -33,6 +35,8 @@ async def changes(here: Place, number: int) -> AsyncIterator[str]:
 
 
 def _look(here: Place, number: int) -> tuple[str, bool]:
+    if not here.is_open():
+        raise NotHere
     found = reading.operation(here, number)
     text = filled(
         here.seen.dashboard, "moving.html", here=here, operation=found, reply=reading.reply(here, found)
