@@ -193,11 +193,42 @@ def test_r15_secrets_by_pattern(secret: str) -> None:
         ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG", "AWS_SECRET_ACCESS_KEY=***"),
         ('{"password": "correct-horse"}', '{"password": "***"}'),
         ("accuracy=0.912345678 tokenizer=BertTokenizer", "accuracy=0.912345678 tokenizer=BertTokenizer"),
-        ("https://host.test/path?x=a@b", "https://host.test/path?x=a@b"),
+        ("see https://user:pa@ss@host.test/r, ada@host.test", "see https://***@host.test/r, ada@host.test"),
+        ("postgres://user:p/w@host.test:5432/db", "postgres://***@host.test:5432/db"),
+        ("redis://:p?a#s/s@host.test/0", "redis://***@host.test/0"),
+        ("https://ada@work.test:hunter22@host.test/", "https://***@host.test/"),
+        ("https://u:1234,5678@host.test/", "https://***@host.test/"),
+        ('https://u:pass"word@host.test/', "https://***@host.test/"),
+        (f"mysql://u:{'x' * 1500}@host.test/db", "mysql://***@host.test/db"),
+        ("https://a-long-token@host.test/", "https://***@host.test/"),
+        ("amqp://u:p@one.test,amqp://v:q@two.test", "amqp://***@one.test,amqp://***@two.test"),
+        ('{"from":"s3://u:p@one.test","by":"ada@x"}', '{"from":"s3://***@one.test","by":"ada@x"}'),
+        (f"oci://u:p@host.test/a@sha256:{'ab' * 32}", f"oci://***@host.test/a@sha256:{'ab' * 32}"),
     ],
 )
 def test_r15_secrets_by_their_place(text: str, masked: str) -> None:
     assert m.mask(text, []) == masked
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://host.test/path?x=a@b",
+        "https://host.test?mail=ada@work.test",
+        "https://host.test/path@v1",
+        "https://host.test:8080/path@v1?mail=ada@work.test",
+        "https://host.test:8080?mail=ada:x@work.test",
+        "http://[::1]:8080/path@v1",
+        "https://host.test/a:b@c",
+        f"https://host.test/a@sha256:{'ab' * 32}",
+        f"docker://registry:5000/a@sha256:{'ab' * 32}",
+        f"oci://image@sha256:{'ab' * 32}",
+        "mongodb://one:27017,two:27017/db?by=ada@work.test",
+        "<https://host.test/> ada@work.test",
+    ],
+)
+def test_r15_an_address_without_a_password_stays_readable(address: str) -> None:
+    assert m.mask(f"see {address} there", []) == f"see {address} there"
 
 
 def test_r15_secrets_are_masked_in_their_encodings_and_longest_first() -> None:
@@ -206,7 +237,19 @@ def test_r15_secrets_are_masked_in_their_encodings_and_longest_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "hostile", ["a" * 60_000, "a." * 30_000, "a://" * 15_000, "token=" * 10_000, "`" * 60_000]
+    "hostile",
+    [
+        "a" * 60_000,
+        "a." * 30_000,
+        "a://" * 15_000,
+        "ab://a:" * 10_000,
+        f"ab://a:{'x' * 60_000}",
+        "ab://@" * 10_000,
+        f"ab://{'@' * 60_000}",
+        f"{'ab.' * 20_000}://a:b",
+        "token=" * 10_000,
+        "`" * 60_000,
+    ],
 )
 def test_r15_long_lines_are_masked_in_a_moment(hostile: str) -> None:
     """The patterns have bounds; with a quadratic one this test would not end."""

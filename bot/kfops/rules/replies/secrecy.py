@@ -35,7 +35,15 @@ _AFTER_A_NAME = re.compile(
     re.IGNORECASE,
 )
 _AUTHORIZATION = re.compile(r"(\b(?:bearer|basic|token)\s{1,3})([A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
-_IN_A_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/@]{1,400}@", re.IGNORECASE)
+# After `user:` up to the last @, for people paste passwords with @ and / as they are. What a URL's own grammar reads as
+# a port is no password, and a digest's @ ends none.
+_IN_A_URL = re.compile(
+    r"(\b[a-z][a-z0-9+.-]{1,20}://)(?:"
+    r"(?!\[)[^\s:/?#\"'<>]{0,200}:(?!\d{1,5}[/?#,])(?:(?!://)[^\s\"'<>]){1,2000}"
+    r"|(?!@)[^\s/?#@:]{0,400}(?::(?!\d{1,5}[/?#])[^\s/@]{0,400})?"
+    r")@(?!sha256:)",
+    re.IGNORECASE,
+)
 
 
 def mask(text: str, secrets: Collection[str]) -> str:
