@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from kfops.config.overrides import Wrong
+from kfops.config.who import Who
+from kfops.domain.operation import Kind
+from kfops.domain.pull_request import Permission
+from kfops.rules.gate import floor
 from kfops.rules.reasons import MEANING, ReasonCode, reasons_table
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +63,8 @@ def test_every_code_is_given_somewhere_and_no_other():
 @pytest.mark.parametrize("code", ReasonCode, ids=str)
 def test_a_test_expects_every_code(code):
     assert code.value in expected_by_tests(), f"no test expects {code.value}"
+
+
+def test_r9_who_lets_a_fork_run_is_told_as_the_gate_has_it():
+    assert floor(Kind.OK_TO_TEST) == (Who(Permission.WRITE),)
+    assert "somebody who may write says /ok-to-test" in MEANING[ReasonCode.FORK_NEEDS_OK]

@@ -85,7 +85,7 @@ MEANING: dict[ReasonCode, str] = {
     ReasonCode.CLOSED: "the pull request is closed",
     ReasonCode.DRAFT: "the pull request is a draft",
     ReasonCode.FORK: "the head is in a fork; forks are never deployed",
-    ReasonCode.FORK_NEEDS_OK: "the head is in a fork; a maintainer says /ok-to-test first",
+    ReasonCode.FORK_NEEDS_OK: "the head is in a fork; somebody who may write says /ok-to-test first",
     ReasonCode.BASE_NOT_ALLOWED: "the base is not the default branch",
     ReasonCode.NOT_MERGEABLE: "the pull request cannot be merged as it stands",
     ReasonCode.WORKFLOW_CHANGE: "the pull request changes .github/workflows; a person merges such a change",
