@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _elsewhere(variable: str) -> Any:
+    return Field(default=SecretStr(""), validation_alias=variable)
+
+
+def _password(address: str) -> str:
+    try:
+        return unquote(urlsplit(address).password or "")
+    except ValueError:  # no address at all
+        return ""
 
 
 class Settings(BaseSettings):
@@ -83,13 +94,23 @@ class Settings(BaseSettings):
     )  # how long runs, checkouts, models and environments stay unneeded
     keep_runs: int = Field(default=200, ge=1)  # and how many of each at most
 
+    # What libraries and programs that the bot works with read for themselves: known here only to be masked.
+    aws_secret: SecretStr = _elsewhere("AWS_SECRET_ACCESS_KEY")
+    aws_session: SecretStr = _elsewhere("AWS_SESSION_TOKEN")
+    aws_container: SecretStr = _elsewhere("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    mlflow_tracking_password: SecretStr = _elsewhere("MLFLOW_TRACKING_PASSWORD")
+    mlflow_tracking_token: SecretStr = _elsewhere("MLFLOW_TRACKING_TOKEN")
+    postgres_password: SecretStr = _elsewhere("PGPASSWORD")
+    pip_index: str = Field(default="", validation_alias="PIP_INDEX_URL")
+    pip_other_indexes: str = Field(default="", validation_alias="PIP_EXTRA_INDEX_URL")
+
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no reply may show (R15)."""
+        """What no reply may show (R15): every secret, and every password within an address."""
         values = [one for kept in vars(self).values() for one in (kept if isinstance(kept, list) else [kept])]
-        password = unquote(urlsplit(self.database_url).password or "")
-        found = [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
-        return tuple(one for one in (*found, password) if one)
+        hidden = [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
+        words = [word for one in (*hidden, *values) if isinstance(one, str) for word in one.split()]
+        return tuple(one for one in (*hidden, *map(_password, words)) if one)
 
     @property
     def ledger_url(self) -> str:
