@@ -331,6 +331,24 @@ def test_a_page_may_run_no_script_but_its_own(site):
     assert "unsafe" not in policy
 
 
+def test_r21_no_answer_behind_the_door_is_kept_or_taken_for_something_else(site):
+    @site.app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    signing_in = ["/dashboard/sign-in", "/dashboard/signed-in?code=ann&state=guessed"]
+    asked = [*addresses(), "/dashboard/", "/api/repositories/ann/churn/operations?limit=many", *signing_in]
+    for login in ("ann", "eve", ""):
+        browser = site.browser(login)
+        for one in asked:
+            headers = browser.get(one).headers
+            assert headers["cache-control"] == "no-store", one
+            assert headers["x-content-type-options"] == "nosniff", one
+            assert headers["referrer-policy"] == "same-origin", one
+            assert "default-src 'none'" in headers["content-security-policy"], one
+    assert "cache-control" not in site.browser().get("/healthz").headers
+
+
 def test_a_page_follows_an_operation_until_it_is_over(site):
     answer = site.browser("ann").get("/dashboard/ann/churn/operations/1/changes")
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from kfops.dashboard import api, pages
 from kfops.dashboard.door import Dashboard, NotHere, NotSignedIn, Seen
+from kfops.dashboard.headers import Guarding
 from kfops.dashboard.render import problem
 from kfops.ports.errors import Unavailable
 
@@ -21,6 +22,7 @@ signing = APIRouter(prefix="/dashboard", include_in_schema=False)
 def mount(app: FastAPI, dashboard: Dashboard) -> None:
     """Add the pages and their API to the service."""
     app.state.dashboard = dashboard
+    app.add_middleware(Guarding)
     app.include_router(signing)
     app.include_router(pages.routes)
     app.include_router(api.routes)

@@ -53,9 +53,7 @@ def operation(here: Here, number: int) -> Response:
 @routes.get("/{owner}/{name}/operations/{number}/changes")
 async def moving(here: Here, number: int) -> Response:
     """Server-sent events (HTML Living Standard, 9.2): the operation's part of the page, whenever it changes."""
-    return StreamingResponse(
-        changes(here, number), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-    )
+    return StreamingResponse(changes(here, number), media_type="text/event-stream")
 
 
 @routes.get("/{owner}/{name}/audit")

@@ -18,26 +18,17 @@ from kfops.rules.replies.secrecy import mask
 from kfops.rules.replies.view import without_secrets
 
 _FOLDER = Path(__file__).parent
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 STATIC = {"style.css": "text/css", "live.js": "text/javascript", "mark.svg": "image/svg+xml"}
 
 
 def page(seen: Visit, template: str, **facts: Any) -> HTMLResponse:
     around = {"visitor": seen.visitor, "csrf": seen.csrf}
-    return HTMLResponse(filled(seen.dashboard, template, **around, **facts), headers=HEADERS)
+    return HTMLResponse(filled(seen.dashboard, template, **around, **facts))
 
 
 def problem(dashboard: Dashboard, status: int, sentence: str) -> HTMLResponse:
     text = filled(dashboard, "problem.html", visitor=None, csrf="", sentence=sentence)
-    return HTMLResponse(text, status, headers=HEADERS)
+    return HTMLResponse(text, status)
 
 
 def filled(dashboard: Dashboard, template: str, **facts: Any) -> str:
