@@ -54,9 +54,10 @@ def _pipelines(folder: Path, kubeflow_url: str) -> Pipelines:
     from kfops.logs import beside
     from kfops.ports.errors import Refused
 
-    beside()
+    settings = _settings(folder, kubeflow_url)
+    beside(settings.secrets)
     try:
-        return pipelines(_settings(folder, kubeflow_url))
+        return pipelines(settings)
     except SettingsProblem as problem:
         raise Refused(str(problem)) from problem
 

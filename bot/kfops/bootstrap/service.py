@@ -121,7 +121,7 @@ def serve(settings: Settings) -> None:
     from kfops.logs import plain
     from kfops.webhook.pace import steady
 
-    plain()
+    plain(settings.secrets)
     with _alone(settings):
         bot = build(settings)
         if settings.ledger_url.startswith("sqlite"):
