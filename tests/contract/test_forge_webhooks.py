@@ -11,6 +11,7 @@ from tests.support import github_forge
 from tests.support import playground as support
 from tests.support.github_forge import Stage
 from tests.support.playground import Received
+from tests.support.servers.github_proxy import Fault
 
 from kfops.domain.events import Commented, Event, Poked, PullRequestChanged
 from kfops.ports.forge import CheckConclusion, CheckReport, Deliveries
@@ -102,10 +103,10 @@ def test_r3_failed_deliveries_are_sent_again(stage: Stage) -> None:
     deliveries: Deliveries = forge
     with support.receiver() as (url, received):
         hook.url = url
-        assert deliveries.redeliver_failed(stage.now() + timedelta(minutes=1)) == 0
-        assert deliveries.redeliver_failed(before) >= 1
+        assert deliveries.redeliver_failed(stage.now() + timedelta(minutes=1)).count == 0
+        assert deliveries.redeliver_failed(before).count >= 1
         _until(lambda: any(one.event == "issue_comment" for one in received), "nothing was sent again")
-        assert deliveries.redeliver_failed(before) == 0
+        assert deliveries.redeliver_failed(before).count == 0
     again = next(one for one in received if one.event == "issue_comment")
     first = next(one for one in lost if one.event == "issue_comment")
     assert again.headers["x-github-delivery"] == first.headers["x-github-delivery"]
@@ -113,7 +114,31 @@ def test_r3_failed_deliveries_are_sent_again(stage: Stage) -> None:
     event = parse("issue_comment", again.body)
     assert isinstance(event, Commented)
     assert (event.repository.id, event.installation_id is not None) == (number_of, True)
-    assert stage.with_token().redeliver_failed(before) == 0
+    assert stage.with_token().redeliver_failed(before).count == 0
+
+
+def test_r3_a_delivery_that_github_does_not_send_again_holds_up_no_other(stage: Stage) -> None:
+    playground, before = stage.world.playground, stage.now() - timedelta(minutes=1)
+    app = next(iter(playground.state.apps.values()))
+    _, number, _ = stage.pull("gone")
+    with support.receiver(500) as (url, _):
+        from kfops.playground.actions.repositories import add_hook
+
+        hook = add_hook(playground, url, SECRET, app_id=app.id, wanted=("issue_comment",))
+        app.hook_id = hook.id
+        for _one in range(3):
+            stage.comment("gone", number, "bob", "/status")
+        playground.outbox.settle()
+    with support.receiver() as (url, received):
+        hook.url = url
+        forge = stage.forge()
+        failed = [one for one in playground.state.deliveries.values() if one.hook_id == hook.id]
+        stage.proxy.faults.append(Fault("POST", f"/app/hook/deliveries/{failed[0].id}/attempts", 404))
+        assert forge.redeliver_failed(before).count == len(failed) - 1
+        assert forge.redeliver_failed(before).count == 0
+        playground.outbox.settle()
+        hook.active = False
+    assert len(received) == len(failed) - 1
 
 
 def test_r3_a_delivery_that_fails_however_often_it_is_sent_is_given_up(stage: Stage) -> None:

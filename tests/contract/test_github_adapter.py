@@ -182,7 +182,7 @@ def test_comments(stage: Stage) -> None:
     )
     assert forge.comment(number_of, 424_242) is None
     assert [one.id for one in forge.comments_since(number_of, before)] == [asked, made]
-    assert forge.comments_since(number_of, before + timedelta(hours=1)) == ()
+    assert list(forge.comments_since(number_of, before + timedelta(hours=1))) == []
 
 
 def test_a_reaction_joins_the_earlier_one_and_comes_once(stage: Stage) -> None:

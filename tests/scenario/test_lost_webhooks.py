@@ -11,7 +11,8 @@ from tests.support.world import World, model, world
 
 from kfops.domain.operation import Outcome
 from kfops.playground.state import Delivery
-from kfops.workflow.recovery import EVERY, Recovery
+from kfops.ports.errors import Refused
+from kfops.workflow.recovery import EVERY, OVERLAP, Recovery
 
 MINUTE = timedelta(minutes=1)
 
@@ -38,20 +39,24 @@ def unheard(here: World, number: int, text: str, by: str = "ana") -> tuple[int, 
     return asked, lost
 
 
-def refused(lost: list[Delivery]) -> None:
+def refused(lost: list[Delivery], status: str = "Invalid HTTP Response: 503", code: int = 503) -> None:
     """The forge saw them fail."""
     for one in lost:
-        one.status, one.status_code = "Invalid HTTP Response: 503", 503
+        one.status, one.status_code = status, code
 
 
 def outcomes(here: World, comment: int) -> list[Outcome | None]:
     return [one.outcome for one in here.operations() if one.subject.comment_id == comment]
 
 
-def test_r3_a_delivery_that_failed_is_asked_for_again_and_its_command_runs_once(here):
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("Invalid HTTP Response: 503", 503), ("timed out", 0), ("failed to connect to host", 0)],
+)
+def test_r3_a_delivery_that_failed_is_asked_for_again_and_its_command_runs_once(here, status, code):
     number = here.pull_request("ana", model())
     asked, lost = unheard(here, number, "/help")
-    refused(lost)
+    refused(lost, status, code)
     assert look(here) == 0
     assert "POST /api/v3/app/hook/deliveries/" in "\n".join(here.weather.calls)
 
@@ -184,6 +189,98 @@ def test_r3_while_the_forge_is_away_no_cursor_moves(here):
     look(here)
 
     assert outcomes(here, asked) == [Outcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize("error", [Refused("404 Not Found"), KeyError("merged")])
+def test_r3_a_comment_that_cannot_be_taken_hides_none_of_those_behind_it(here, monkeypatch, error):
+    gone, number = here.pull_request("ana", model()), here.pull_request("ana", model(roc_auc=0.9))
+    look(here)
+    lost, _ = unheard(here, gone, "/help")
+    asked, _ = unheard(here, number, "/help")
+    here.turn(EVERY)
+    read, times = here.forge.pull_request, []
+
+    def refuses(repository_id, wanted):
+        if wanted == gone:
+            times.append(here.clock.at)
+            raise error
+        return read(repository_id, wanted)
+
+    monkeypatch.setattr(here.forge, "pull_request", refuses)
+    assert look(here) == 1
+    assert (outcomes(here, lost), outcomes(here, asked)) == ([], [Outcome.SUCCEEDED])
+    for _round in range(5):
+        here.turn(EVERY)
+        assert look(here) == 0
+    assert max(times) - min(times) <= OVERLAP
+
+
+def test_r3_a_repository_that_cannot_be_read_holds_up_no_other(here, monkeypatch):
+    number = here.pull_request("ana", model())
+    look(here)
+    asked, _ = unheard(here, number, "/help")
+    here.turn(EVERY)
+    read, known = here.forge.comments_since, here.ledger.repositories()
+    monkeypatch.setattr(here.ledger, "repositories", lambda: ((1, "olga/odd", None), *known))
+
+    def is_odd(repository_id, since):
+        if repository_id == 1:
+            raise KeyError("created_at")
+        return read(repository_id, since)
+
+    monkeypatch.setattr(here.forge, "comments_since", is_odd)
+    assert look(here) == 1
+    assert outcomes(here, asked) == [Outcome.SUCCEEDED]
+
+
+def test_r3_what_came_before_the_first_look_that_succeeded_is_found(here):
+    number = here.pull_request("ana", model())
+    asked, _ = unheard(here, number, "/help")
+    here.turn(MINUTE)
+    here.weather.falls = lambda _, what: Fault.SERVER_ERROR if "comments" in what else None
+    for _round in range(5):
+        assert look(here) == 0
+        here.turn(EVERY)
+    here.weather.falls = lambda _, __: None
+
+    assert look(here) == 1
+    assert outcomes(here, asked) == [Outcome.SUCCEEDED]
+
+
+def test_r3_a_list_without_end_is_read_on_from_where_it_stopped(here, monkeypatch):
+    monkeypatch.setattr("kfops.adapters.github.client.PER_PAGE", 1)
+    monkeypatch.setattr("kfops.adapters.github.transport.MOST_PAGES", 2)
+    number = here.pull_request("ana", model())
+    look(here)
+    asked = []
+    for _one in range(5):
+        here.turn(2 * OVERLAP)
+        asked.append(unheard(here, number, "/help")[0])
+    here.turn(EVERY)
+    for _round in range(5):
+        look(here)
+        here.turn(EVERY)
+
+    assert [outcomes(here, one) for one in asked] == [[Outcome.SUCCEEDED]] * 5
+
+
+def test_r3_failures_without_end_are_asked_for_from_where_the_last_look_stopped(here, monkeypatch):
+    monkeypatch.setattr("kfops.adapters.github.deliveries.PER_PAGE", 1)
+    monkeypatch.setattr("kfops.adapters.github.deliveries.MOST_PAGES", 2)
+    number = here.pull_request("ana", model())
+    look(here)
+    asked = []
+    for _one in range(5):
+        here.turn(MINUTE)
+        one, lost = unheard(here, number, "/help")
+        refused(lost)
+        asked.append(one)
+    here.weather.falls = lambda _, what: Fault.SERVER_ERROR if what.endswith("/issues/comments") else None
+    for _round in range(3):
+        look(here)
+        here.turn(EVERY)
+
+    assert [outcomes(here, one) for one in asked] == [[Outcome.SUCCEEDED]] * 5
 
 
 def test_r1_r3_a_repository_that_is_not_served_is_not_looked_at(here):

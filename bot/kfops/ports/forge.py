@@ -6,7 +6,7 @@ Small protocols, by need. Every method may raise `Unavailable` or `Refused`; "no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -70,8 +70,11 @@ class Conversation(Protocol):
 
     def comment(self, repository_id: int, comment_id: int) -> Comment | None: ...
 
-    def comments_since(self, repository_id: int, since: datetime) -> tuple[Comment, ...]:
-        """Comments of all the repository's pull requests created at or after `since`, oldest first."""
+    def comments_since(self, repository_id: int, since: datetime) -> Iterator[Comment]:
+        """Comments of all the repository's pull requests created at or after `since`, oldest first, as they are read.
+
+        Unavailable may come after some of them.
+        """
         ...
 
     def find_comment(self, repository_id: int, number: int, marker: str) -> int | None:
@@ -186,11 +189,19 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Redelivered:
+    """`further`: the page to go on with; empty where all was read."""
+
+    count: int
+    further: str = ""
+
+
 class Deliveries(Protocol):
     """Webhooks that got lost (R3). Apart from `Forge`: a workflow has no use for it."""
 
-    def redeliver_failed(self, since: datetime) -> int:
-        """Ask for each delivery that failed at or after `since` once more; how many."""
+    def redeliver_failed(self, since: datetime, page: str = "") -> Redelivered:
+        """Ask for each delivery that failed at or after `since` once more. `page`: where an earlier look stopped."""
         ...
 
 

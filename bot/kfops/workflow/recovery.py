@@ -25,6 +25,7 @@ EVERY = timedelta(minutes=3)
 OVERLAP = timedelta(minutes=5)  # a list may be behind, and clocks differ
 GRACE = timedelta(seconds=30)  # until then the webhook may simply be on its way
 LOCK = "recovery"
+FURTHER = "deliveries:further"  # since when, and the forge's name of the page to go on with
 log = structlog.get_logger("kfops.recovery")
 
 
@@ -51,6 +52,7 @@ class Recovery:
         """One round, by one of the replicas; how many lost commands were found in comments.
 
         Each part goes on from its own cursor, so one that fails is tried again next time and holds up no other.
+        The cursor moves as far as was read: what was found before the forge went away is not looked for again.
         """
         now = self.clock.now()
         turn = Lock(
@@ -58,51 +60,91 @@ class Recovery:
         )
         if self.book.acquire(turn).holder != self.owner:
             return 0
-        self._from_cursor("deliveries", now, self._ask_again)
+        self._part("deliveries", partial(self._deliveries, now))
         found = 0
         for repository_id, name, _ in self.book.repositories():
             if self.is_served(name):
-                look = partial(self._comments, repository_id, now)
-                found += self._from_cursor(f"comments:{repository_id}", now, look)
+                found += self._part(f"comments:{repository_id}", partial(self._comments, repository_id, now))
         return found
 
-    def _from_cursor(self, name: str, now: datetime, look: Callable[[datetime], int]) -> int:
-        kept = self.book.cursor(name)
-        since = datetime.fromisoformat(kept) if kept else now - EVERY
+    def _part(self, name: str, look: Callable[[], int]) -> int:
         try:
-            found = look(since - OVERLAP)
+            return look()
         except (Unavailable, Refused) as error:
-            log.info("not looked", what=name, since=since.isoformat(), error=str(error))
-            return 0
-        self.book.set_cursor(name, now.isoformat())
-        return found
-
-    def _ask_again(self, since: datetime) -> int:
-        count = self.forge.redeliver_failed(since)
-        if count:
-            log.info("asked for failed deliveries", count=count, since=since.isoformat())
+            log.info("not looked", what=name, error=str(error))
+        except Exception:
+            log.exception("not looked", what=name)
         return 0
 
-    def _comments(self, repository_id: int, now: datetime, since: datetime) -> int:
+    def _since(self, name: str, now: datetime) -> datetime:
+        """Where the last look ended. The first one's beginning is kept too, until a look succeeds."""
+        kept = self.book.cursor(name)
+        if kept:
+            return datetime.fromisoformat(kept)
+        self.book.set_cursor(name, (now - EVERY).isoformat())
+        return now - EVERY
+
+    def _deliveries(self, now: datetime) -> int:
+        """Newest first. After a long outage one look does not reach the end: the next ones go on where it stopped."""
+        kept, _, page = (self.book.cursor(FURTHER) or "").partition(" ")
+        since = datetime.fromisoformat(kept) if kept else self._since("deliveries", now) - OVERLAP
+        try:
+            asked = self.forge.redeliver_failed(since, page)
+        except Refused:
+            self.book.set_cursor(FURTHER, "")  # a page may be gone; from the beginning it can be asked again
+            raise
+        if asked.count:
+            log.info("asked for failed deliveries", count=asked.count, since=since.isoformat())
+        self.book.set_cursor(FURTHER, f"{since.isoformat()} {asked.further}" if asked.further else "")
+        if not kept:
+            self.book.set_cursor("deliveries", now.isoformat())
+        return 0
+
+    def _comments(self, repository_id: int, now: datetime) -> int:
+        name = f"comments:{repository_id}"
+        since = read = self._since(name, now)
         found = 0
-        for comment in self.forge.comments_since(repository_id, since):
-            if self._is_lost(repository_id, comment, now):
-                log.info("found a lost command", repository=repository_id, comment=comment.id)
-                self.accept([self._arrival(repository_id, comment, now)])
-                found += 1
+        try:
+            for comment in self.forge.comments_since(repository_id, since - OVERLAP):
+                found += self._take(repository_id, comment, now)
+                read = max(read, comment.created_at)
+            read = now
+        finally:
+            if read > since:
+                self.book.set_cursor(name, read.isoformat())
         return found
+
+    def _take(self, repository_id: int, comment: Comment, now: datetime) -> bool:
+        """One that cannot be taken is passed over: it must not hide those behind it."""
+        try:
+            if not self._is_lost(repository_id, comment, now):
+                return False
+            log.info("found a lost command", repository=repository_id, comment=comment.id)
+            self.accept([self._arrival(repository_id, comment, now)])
+        except Unavailable:
+            raise
+        except Refused as error:
+            _passed_over(repository_id, comment, str(error))
+            return False
+        except Exception:
+            log.exception("passed over a comment", repository=repository_id, comment=comment.id)
+            return False
+        return True
 
     def _is_lost(self, repository_id: int, comment: Comment, now: datetime) -> bool:
         """A command as it was written: an edited comment may be somebody else's words under its author's name (R4)."""
         number = comment.pull_request
-        return (
-            number is not None
-            and comment.created_at <= now - GRACE
-            and comment.updated_at == comment.created_at
-            and bool(parse(comment.body))
-            and not self.book.knows_comment(repository_id, comment.id)
-            and self.forge.pull_request(repository_id, number).is_open
-        )
+        if number is None or comment.created_at > now - GRACE or not parse(comment.body):
+            return False
+        if self.book.knows_comment(repository_id, comment.id):
+            return False
+        if comment.updated_at != comment.created_at:
+            _passed_over(repository_id, comment, "edited before it was found")
+            return False
+        if not self.forge.pull_request(repository_id, number).is_open:
+            _passed_over(repository_id, comment, "its pull request is closed")
+            return False
+        return True
 
     def _arrival(self, repository_id: int, comment: Comment, now: datetime) -> Arrival:
         repository, number = self.forge.repository(repository_id), comment.pull_request
@@ -115,3 +157,7 @@ class Recovery:
             body_digest=hashlib.sha256(comment.body.encode()).hexdigest(),
             now=now,
         )
+
+
+def _passed_over(repository_id: int, comment: Comment, why: str) -> None:
+    log.info("passed over a comment", repository=repository_id, comment=comment.id, why=why)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,15 +98,26 @@ class Client:
 
         Unavailable where fewer came than the total says: a list that is not whole proves nothing.
         """
-        asked = Asked("GET", template, names, {**(query or {}), "per_page": PER_PAGE})
-        first = self._send(asked, repository_id, Purpose.READ)
-        call, token = self._authorised(asked, repository_id, Purpose.READ)
-        answers = list(self.transport.pages_from(call, first, token))
+        answers = list(self.pages(template, repository_id, query=query, **names))
         items = [item for one in answers for item in (one.data[under] if under else one.data)]
-        total = first.data.get("total_count") if under else None
+        total = answers[0].data.get("total_count") if under else None
         if isinstance(total, int) and len(items) < total:
             raise Unavailable(f"GitHub listed {len(items)} of {total} for GET {template}")
         return items
+
+    def pages(
+        self,
+        template: str,
+        repository_id: int,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        **names: str | int,
+    ) -> Iterator[Answer]:
+        """A list's pages as they are read, the first one at least."""
+        asked = Asked("GET", template, names, {**(query or {}), "per_page": PER_PAGE})
+        first = self._send(asked, repository_id, Purpose.READ)
+        call, token = self._authorised(asked, repository_id, Purpose.READ)
+        return self.transport.pages_from(call, first, token)
 
     def me(self, repository_id: int) -> int:
         """The numeric id of the account that the bot's comments are by."""

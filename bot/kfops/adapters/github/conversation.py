@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from kfops.adapters.github import wire
@@ -27,13 +27,13 @@ class GitHubConversation:
         answer = self.client.send("GET", COMMENT, repository_id, comment_id=comment_id)
         return None if answer.status == NOT_FOUND else wire.comment(answer.accepted())
 
-    def comments_since(self, repository_id: int, since: datetime) -> tuple[Comment, ...]:
+    def comments_since(self, repository_id: int, since: datetime) -> Iterator[Comment]:
         query: dict[str, str | int] = {"since": _zulu(since), "sort": "created", "direction": "asc"}
-        found = self.client.every(f"{REPOSITORY}/issues/comments", repository_id, query=query)
-        comments = [wire.comment(one) for one in found]
-        # GitHub's `since` is about changes: an old comment that was edited is among them.
-        wanted = [one for one in comments if one.pull_request is not None and one.created_at >= since]
-        return tuple(sorted(wanted, key=lambda one: (one.created_at, one.id)))
+        for answer in self.client.pages(f"{REPOSITORY}/issues/comments", repository_id, query=query):
+            for comment in map(wire.comment, answer.data):
+                # GitHub's `since` is about changes: an old comment that was edited is among them.
+                if comment.pull_request is not None and comment.created_at >= since:
+                    yield comment
 
     def find_comment(self, repository_id: int, number: int, marker: str) -> int | None:
         me = self.client.me(repository_id)

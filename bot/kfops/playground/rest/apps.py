@@ -107,12 +107,16 @@ def _repository_hook(at: At, hook_id: int) -> Hook:
 
 
 def _deliveries(at: At, hook: Hook) -> Response:
-    """Newest first, by cursor: the id of the next delivery to show."""
+    """Those that were tried, newest first, by cursor: the id of the next delivery to show.
+
+    A `status` is a range of codes, as GitHub has it: what never reached anybody is neither success nor failure.
+    """
     query, size = at.request.query_params, at.page[1]
-    found = [one for one in reversed(at.forge.state.deliveries.values()) if one.hook_id == hook.id]
+    tried = [one for one in reversed(at.forge.state.deliveries.values()) if one.status != "pending"]
+    found = [one for one in tried if one.hook_id == hook.id]
     if query.get("status"):
-        failed = query["status"] == "failure"
-        found = [one for one in found if one.status != "pending" and (one.status != "OK") == failed]
+        codes = range(400, 600) if query["status"] == "failure" else range(200, 400)
+        found = [one for one in found if one.status_code in codes]
     cursor = query.get("cursor", "")
     if cursor:
         if not cursor.isdecimal():
