@@ -7,13 +7,13 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.adapters.system_clock import SystemClock
 from kfops.bootstrap import engines, keeping, machine, outside, replicas
+from kfops.bootstrap.clocks import Clocks
 from kfops.bootstrap.problem import SettingsProblem
 from kfops.bootstrap.replicas import Replicas
 from kfops.config.policy import OPEN_POLICY, Policy, is_served, load_policy
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from kfops.settings import Settings
 
 SETTLING_S = 60
-CLOCKS_AGREE = timedelta(seconds=5)  # a lease is written by one replica's clock and read by another's
 
 
 def policy(settings: Settings) -> Policy:
@@ -60,6 +59,7 @@ def build(settings: Settings) -> Bot:
         raise SettingsProblem("no webhook secret: set KFOPS_WEBHOOK_SECRETS, such as '[\"a long secret\"]'")
     book, clock, owner = keeping.ledger(settings), SystemClock(), replicas.me()
     here = replicas.Replicas(book, clock, owner, replicas.own(settings))
+    clocks = Clocks(book, clock)
     if not book.database.is_sqlite:
         here.enter()  # before anything is started that the other one has too
     server = outside.forge(settings)
@@ -95,18 +95,18 @@ def build(settings: Settings) -> Bot:
     repairs: tuple[Repair, ...] = (
         Repair("recovery", EVERY.total_seconds(), recovery.look),
         Repair("scheduling", SCHEDULED_EVERY.total_seconds(), scheduling.look),
-        Repair("settling", SETTLING_S, lambda: settle(ports, options, owner)),
+        Repair("settling", SETTLING_S, lambda: clocks.agree() and settle(ports, options, owner)),
         Repair("pruning", PRUNED_EVERY.total_seconds(), machine.pruning(settings, book, installs).prune),
     )
     if not book.database.is_sqlite:
         repairs = (*repairs, Repair("presence", replicas.EVERY_S, here.renew))
-    workers = Workers(ports, options, owner, settings.workers, repairs)
+    workers = Workers(ports, options, owner, settings.workers, repairs, clocks.agree)
     app = create_app(
         inbox,
         secrets=secrets,
         clock=clock,
         is_allowed=lambda name: is_served(rules, name),
-        readiness=lambda: _problems(book, clock),
+        readiness=lambda: _problems(book, clocks),
         poke=workers.poke,
         forge_calls=lambda: server.calls,
     )
@@ -139,17 +139,13 @@ def serve(settings: Settings) -> None:
             bot.here.leave()
 
 
-def _problems(book: SqlLedger, clock: SystemClock) -> list[str]:
+def _problems(book: SqlLedger, clocks: Clocks) -> list[str]:
     try:
         book.next_due()
-        ahead = book.clock_offset(clock.now())
+        problem = clocks.problem()
     except Unavailable as error:
         return [str(error)]
-    if abs(ahead) > CLOCKS_AGREE:
-        return [
-            f"this machine's clock is {ahead.total_seconds():.0f} s ahead of the database's; set it right"
-        ]
-    return []
+    return [problem] if problem else []
 
 
 @contextmanager

@@ -27,15 +27,23 @@ class Repair:
     do: Callable[[], object]
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass
 class Workers:
-    """`start` them and the repairs, `poke` when something arrived, `stop` when the process ends."""
+    """`start` them and the repairs, `poke` when something arrived, `stop` when the process ends.
+
+    Nothing is claimed while `may_claim` says no.
+    """
 
     ports: Ports
     options: Options
     owner: str
     count: int = 4
     repairs: tuple[Repair, ...] = ()
+    may_claim: Callable[[], bool] = _always
     _stopping: threading.Event = field(default_factory=threading.Event)
     _poked: threading.Event = field(default_factory=threading.Event)
     _looking: threading.Lock = field(default_factory=threading.Lock)
@@ -91,7 +99,10 @@ class Workers:
             self._poked.clear()  # before looking: what arrives meanwhile is looked for again
             operation = None
             try:
-                operation = self.ports.ledger.claim(self.owner, self.ports.clock.now(), self.options.lease)
+                if self.may_claim():
+                    operation = self.ports.ledger.claim(
+                        self.owner, self.ports.clock.now(), self.options.lease
+                    )
             except Unavailable as error:
                 log.warning("ledger away", error=str(error))
             except Exception:
