@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -216,6 +216,49 @@ def test_r2_the_door_says_so_before_the_forge_gives_up_and_takes_the_delivery_wh
         postgres.start()
     assert time.monotonic() - began < 10
     assert asyncio.run(deliver()) == 202
+
+
+def test_r2_a_server_that_only_reads_since_a_failover_is_away_until_it_writes_again(postgres, replicas):
+    ledger = replicas[0]
+    ledger.accept([arrival(1, "run:7:1")])
+    before = _backend(ledger)
+    _set(postgres, "SET default_transaction_read_only = on")
+    try:
+        assert _within(5, lambda: _is_unavailable(lambda: ledger.accept([arrival(2, "run:7:2")])))
+        assert _is_unavailable(lambda: ledger.claim("one", NOW, LEASE))
+        assert _backend(ledger) != before  # a new connection may reach another server
+        assert len(ledger.open_operations(7)) == 1
+    finally:
+        _set(postgres, "RESET default_transaction_read_only")
+    assert _within(5, lambda: not _is_unavailable(lambda: ledger.accept([arrival(2, "run:7:2")])))
+    assert len(ledger.open_operations(7)) == 2
+
+
+def _backend(ledger: SqlLedger) -> int:
+    with ledger.database.read() as connection:
+        return int(connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
+
+
+def _set(postgres: PostgresServer, what: str) -> None:
+    postgres.run(f"ALTER SYSTEM {what}")
+    postgres.run("SELECT pg_reload_conf()")
+
+
+def _is_unavailable(do: Callable[[], object]) -> bool:
+    try:
+        do()
+    except Unavailable:
+        return True
+    return False
+
+
+def _within(seconds: float, is_so: Callable[[], bool]) -> bool:
+    ends = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def test_a_transaction_that_is_cut_off_is_unavailable_and_changed_nothing(postgres, replicas):

@@ -25,6 +25,7 @@ _NOTICING = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_READ_ONLY = "25006"  # what a server says that is no longer the primary one
 _INT4 = 2**31
 _EXPECTED = "expected postgresql://USER@HOST/NAME or sqlite:///FILE"
 
@@ -170,7 +171,10 @@ def _engine(given: str) -> Engine:
 
 
 def _postgresql(url: sa.URL) -> Engine:
-    """A connection whose other end is gone without a word ends in seconds, not in the hours of TCP's defaults."""
+    """A connection whose other end is gone without a word ends in seconds, not in the hours of TCP's defaults.
+
+    One to a server that only reads since a failover is as good as gone: the next one may reach the new primary.
+    """
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",
@@ -186,5 +190,10 @@ def _postgresql(url: sa.URL) -> Engine:
         connection.execute(f"SET statement_timeout = {_LONGEST_STATEMENT_MS}")
         connection.execute(f"SET idle_in_transaction_session_timeout = {_LONGEST_STATEMENT_MS}")
         connection.commit()
+
+    @sa.event.listens_for(engine, "handle_error")
+    def judge(context: sa.ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+            context.is_disconnect = True
 
     return engine
