@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.adapters.system_clock import SystemClock
 from kfops.bootstrap import engines, keeping, machine, outside, replicas
+from kfops.bootstrap.alone import alone
 from kfops.bootstrap.clocks import Clocks
 from kfops.bootstrap.problem import SettingsProblem
 from kfops.bootstrap.replicas import Replicas
@@ -122,7 +120,7 @@ def serve(settings: Settings) -> None:
     from kfops.webhook.pace import steady
 
     plain(settings.secrets)
-    with _alone(settings):
+    with alone(settings):
         bot = build(settings)
         if settings.ledger_url.startswith("sqlite"):
             # There is no other bot: users on a canary need not wait for the lease of one that was killed.
@@ -146,20 +144,6 @@ def _problems(book: SqlLedger, clocks: Clocks) -> list[str]:
     except Unavailable as error:
         return [str(error)]
     return [problem] if problem else []
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[IO[str] | None]:
-    """SQLite has one bot process; a second one is told so instead of working against the first."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    path = Path(settings.data_dir) / "bot.lock"
-    with path.open("w") as lock:
-        if settings.ledger_url.startswith("sqlite"):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise SettingsProblem(f"another bot works on {settings.data_dir}; end it first") from error
-        yield lock
 
 
 @dataclass(frozen=True)
