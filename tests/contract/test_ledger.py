@@ -63,6 +63,20 @@ def test_r2_a_delivery_and_its_command_are_one_transaction_and_a_repeat_changes_
     assert [op.subject.comment_id for op in ledger.open_operations(7)] == [1]
 
 
+def test_old_deliveries_are_forgotten_piece_by_piece_and_what_they_brought_is_not(ledger):
+    def delivered(day: int, comment: int) -> Arrival:
+        return replace(arrival(f"d{comment}", command(comment)), received_at=NOW + timedelta(days=day))
+
+    ledger.accept([delivered(day, day) for day in range(1, 6)])
+    before = NOW + timedelta(days=4)
+    assert [ledger.forget_deliveries(before, 2) for _ in range(3)] == [2, 1, 0]
+
+    # As if for the first time, and those that stayed are not taken again.
+    ledger.accept([delivered(9, day) for day in range(1, 6)])
+    assert [op.subject.comment_id for op in ledger.open_operations(7)] == [1, 2, 3, 4, 5]
+    assert ledger.forget_deliveries(NOW + timedelta(days=8), 10) == 2
+
+
 def test_r7_a_command_pins_the_head_that_the_ledger_knew_when_it_arrived(ledger):
     ledger.accept([arrival("late", command(1))])
     head = Head("b" * 40, "a" * 40, "main", 7, ANN, NOW)

@@ -40,6 +40,11 @@ def ledger(request, tmp_path):
     made.close()
 
 
+DELIVERY = """
+    INSERT INTO deliveries (id, event, body_digest, received_at) VALUES (:name, 'status', 'd', :at)
+"""
+
+
 def upgrade(ledger: SqlLedger, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -67,3 +72,16 @@ def test_what_the_first_release_left_open_goes_on(ledger):
     assert first is not None
     assert (first.id, first.fence, first.takeovers) == (1, 4, 0)
     assert ledger.claim("worker", NOW, timedelta(seconds=30)) is None
+
+
+def test_deliveries_of_the_release_before_and_of_its_replicas_that_are_still_up_are_forgotten_too(ledger):
+    def store(name: str) -> None:
+        with ledger.database.write() as connection:
+            connection.execute(sa.text(DELIVERY), {"name": name, "at": AT})
+
+    upgrade(ledger, "0002")
+    store("before")
+    ledger.migrate()
+    store("since then")
+
+    assert ledger.forget_deliveries(NOW + timedelta(seconds=1), 10) == 2

@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from tests.support.world import model, world
 
 from kfops.adapters.local.storerooms import storerooms
@@ -95,6 +96,29 @@ def test_what_a_dead_process_left_half_made_goes_after_a_day(here):
     assert stored(here) == {".incoming-a", ".removing-b", "kept"}
     pruned(here, timedelta(days=2))
     assert stored(here) == {"kept"}  # and what is no model's name is nobody's business
+
+
+def test_r3_deliveries_are_forgotten_when_no_forge_sends_them_again_and_their_commands_are_not(here):
+    number = here.pull_request("ana", model())
+    here.is_mail_held = True
+    here.comment(number, "/help")
+    told = list(here.mail)
+    here.is_mail_held = False
+    here.settle()
+
+    pruned(here, timedelta(days=13))
+    assert delivered(here) > 0
+    pruned(here, timedelta(days=2))
+    assert delivered(here) == 0
+    for one in told:
+        assert here.receive(one) == 202
+    here.settle()
+    assert len(here.replies(number)) == 1
+
+
+def delivered(here):
+    with here.ledger.database.read() as connection:
+        return connection.execute(sa.text("SELECT count(*) FROM deliveries")).scalar_one()
 
 
 def test_an_environment_stays_as_long_as_a_model_that_needs_it(here):

@@ -63,6 +63,10 @@ class Inbox(Protocol):
 
     def knows_comment(self, repository_id: int, comment_id: int) -> bool: ...
 
+    def forget_deliveries(self, before: datetime, most: int) -> int:
+        """Those that were received before then, the oldest first, `most` at once; how many. Their commands stay."""
+        ...
+
 
 @dataclass(frozen=True)
 class Saved:

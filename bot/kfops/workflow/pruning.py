@@ -1,4 +1,7 @@
-"""Runs, checkouts, models and environments that nothing refers to any more are taken off the disk."""
+"""Runs, checkouts, models and environments that nothing refers to any more are taken off the disk.
+
+What was delivered long ago is forgotten too: no forge sends it again, and commands are known by their comments.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from kfops.ports.storeroom import Storeroom
 from kfops.rules.pruning import superfluous
 
 EVERY = timedelta(hours=1)
+DELIVERIES_KEPT = timedelta(days=14)  # GitHub sends again what is not older than three days
+_AT_ONCE = 1000  # webhooks wait for a transaction of SQLite's
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 log = structlog.get_logger("kfops.pruning")
 
@@ -32,6 +37,7 @@ class Pruning:
     most: int
 
     def prune(self) -> None:
+        self._forget_deliveries()
         # Looked at before what is needed: what is made meanwhile is young, and not on the list.
         found = [(room, room.kept()) for room in self.rooms]
         needed = frozenset(_needed(self.ledger))
@@ -42,6 +48,13 @@ class Pruning:
                 room.remove(name)
             if names:
                 log.info("pruned", what=room.label, count=len(names))
+
+    def _forget_deliveries(self) -> None:
+        before, forgotten = self.clock.now() - DELIVERIES_KEPT, 0
+        while count := self.ledger.forget_deliveries(before, _AT_ONCE):
+            forgotten += count
+        if forgotten:
+            log.info("pruned", what="deliveries", count=forgotten)
 
 
 def _needed(ledger: Ledger) -> Iterator[str]:

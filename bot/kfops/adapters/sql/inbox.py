@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -163,6 +164,19 @@ class SqlInbox:
                 sa.select(c.id).where(c.repository_id == repository_id, c.comment_id == comment_id).limit(1)
             ).first()
             return found is not None
+
+    def forget_deliveries(self, before: datetime, most: int) -> int:
+        d = t.deliveries.c
+        # Replicas that forget at once take different ones instead of waiting for each other.
+        old = (
+            sa.select(d.id)
+            .where(d.received_at < before)
+            .order_by(d.received_at)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        )
+        with self.database.write() as connection:
+            return connection.execute(sa.delete(t.deliveries).where(d.id.in_(old))).rowcount
 
 
 def _upsert_repositories(database: Database) -> Any:

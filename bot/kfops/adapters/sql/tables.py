@@ -32,6 +32,7 @@ deliveries = sa.Table(
     sa.Column("event", sa.String(64), nullable=False),
     sa.Column("body_digest", sa.String(64), nullable=False),
     sa.Column("received_at", Moment, nullable=False),
+    sa.Index("ix_deliveries_received", "received_at"),
 )
 
 repositories = sa.Table(
