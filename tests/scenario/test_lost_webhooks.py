@@ -12,7 +12,7 @@ from tests.support.world import World, model, world
 from kfops.domain.operation import Outcome
 from kfops.playground.state import Delivery
 from kfops.ports.errors import Refused
-from kfops.workflow.recovery import EVERY, OVERLAP, Recovery
+from kfops.workflow.recovery import EVERY, FURTHER, OVERLAP, Recovery
 
 MINUTE = timedelta(minutes=1)
 
@@ -281,6 +281,21 @@ def test_r3_failures_without_end_are_asked_for_from_where_the_last_look_stopped(
         here.turn(EVERY)
 
     assert [outcomes(here, one) for one in asked] == [[Outcome.SUCCEEDED]] * 5
+
+
+def test_r3_where_the_forge_forgot_the_page_to_go_on_with_a_look_begins_anew(here):
+    number = here.pull_request("ana", model())
+    asked, lost = unheard(here, number, "/help")
+    refused(lost)
+    since = here.clock.at - MINUTE
+    here.clock.at += timedelta(hours=1)
+    here.ledger.set_cursor("deliveries", here.clock.at.isoformat())
+    here.ledger.set_cursor(FURTHER, f"{since.isoformat()} gone")
+    look(here)
+    assert outcomes(here, asked) == []
+    here.turn(EVERY)
+    look(here)
+    assert outcomes(here, asked) == [Outcome.SUCCEEDED]
 
 
 def test_r1_r3_a_repository_that_is_not_served_is_not_looked_at(here):

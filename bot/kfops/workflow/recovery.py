@@ -91,7 +91,9 @@ class Recovery:
         try:
             asked = self.forge.redeliver_failed(since, page)
         except Refused:
-            self.book.set_cursor(FURTHER, "")  # a page may be gone; from the beginning it can be asked again
+            if kept:  # the page may be gone: the next look begins anew
+                self.book.set_cursor("deliveries", kept)
+                self.book.set_cursor(FURTHER, "")
             raise
         if asked.count:
             log.info("asked for failed deliveries", count=asked.count, since=since.isoformat())
