@@ -77,6 +77,20 @@ def test_r6_whoever_pushed_before_a_label_that_overtook_the_push_is_the_last_pus
     assert (known.head_sha, known.sender, known.changed_at) == (PUSHED[1], EVE, label(1).changed_at)
 
 
+def test_r6_who_pushed_a_head_that_another_delivery_brought_is_not_known(ledger):
+    """ann pushed what was known; whose push the reopening shows nobody told."""
+    reopened = replace(label(1), changed_at=push(1).changed_at)
+    ledger.accept([told("a", push(0)), told("b", label(0)), told("c", reopened)])
+    known = ledger.head(7, 1)
+    assert (known.head_sha, known.sender, known.pushed_at) == (PUSHED[1], NOBODY, None)
+
+    ledger.accept([told("a again", push(0))])
+    assert ledger.head(7, 1).sender == NOBODY
+
+    ledger.accept([told("d", push(1))])
+    assert ledger.head(7, 1).sender == EVE
+
+
 def test_r7_within_one_second_the_push_that_was_replaced_is_the_earlier(ledger):
     first = replace(push(1), changed_at=NOW, pushed_at=NOW)
     second = replace(push(2), changed_at=NOW, pushed_at=NOW)

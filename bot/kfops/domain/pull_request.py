@@ -83,13 +83,17 @@ class Head:
         """What is known after one more delivery, which may have been overtaken by those before it.
 
         The forge's moments have seconds; within one, a push whose result the known one replaced is the earlier.
+        Only a push of the known head tells who pushed it: after another delivery with a new head nobody is known to
+        have (its push is on its way, got lost, or happened while the pull request was closed).
         """
         is_older = _is_before(told.changed_at, self.changed_at)
         is_replaced = told.changed_at == self.changed_at and told.head_sha == self.before_sha
         known = self if is_older or is_replaced else told
-        is_last_push = told.pushed_at is not None and not _is_before(told.pushed_at, self.pushed_at)
-        pushed = told if is_last_push and not is_replaced else self
-        return replace(known, sender=pushed.sender, pushed_at=pushed.pushed_at)
+        pushes = [one for one in (told, self) if one.sender.id and one.head_sha == known.head_sha]
+        if not pushes:
+            return replace(known, sender=NOBODY, pushed_at=None)
+        last = self if self in pushes and _is_before(told.pushed_at, self.pushed_at) else pushes[0]
+        return replace(known, sender=last.sender, pushed_at=last.pushed_at)
 
 
 def _is_before(one: datetime | None, other: datetime | None) -> bool:
