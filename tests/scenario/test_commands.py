@@ -166,48 +166,6 @@ def test_a_plan_of_a_rollback_names_the_revision(here):
     assert here.serving().stable.version == "2"
 
 
-def test_a_rollback_serves_the_last_good_revision_again(here):
-    deployed(here)
-    deployed(here, roc_auc=0.84)
-    other = here.pull_request("ana", model())
-    asked = here.comment(other, '/rollback --reason "scores drift"', by="cleo")
-    here.settle()
-
-    assert here.reactions(asked) == ["eyes", "rocket"]
-    assert here.serving().stable.version == "1"
-    assert "**production serves version 1 again.** Reason: scores drift" in here.reply(other)
-
-
-def test_r20_a_rollback_aborts_the_rollout_that_is_under_way(tmp_path):
-    with world(tmp_path, canary=CLIMB) as here:
-        deployed(here)
-        deployed(here, roc_auc=0.83)
-        third = trained(here, roc_auc=0.84)
-        rollout = here.comment(third, "/deploy")
-        until(here, rollout, Phase.HOLD)
-        asked = here.comment(third, '/rollback --reason "wrong data"', by="cleo")
-        here.settle()
-
-        assert here.reactions(rollout) == ["eyes", "confused"]
-        assert here.reactions(asked) == ["eyes", "rocket"]
-        assert here.serving().stable.version == "1"
-        assert not here.pull(third).is_merged
-
-
-def test_r20_a_rollback_is_refused_where_there_is_nothing_or_a_person_holds_the_environment(here):
-    deployed(here)
-    other = here.pull_request("ana", model())
-    assert "`no_revision`" in said(here, other, "/rollback --reason x")
-    deployed(here, roc_auc=0.84)
-    assert "`no_revision`" in said(here, other, "/rollback --to 7 --reason x")
-    assert "one of 1" in here.reply(other)
-    assert "`permission_denied`" in said(here, other, "/rollback --reason x", by="dan")
-
-    said(here, other, '/lock production --reason "incident"', by="bo")
-    assert "`locked`" in said(here, other, "/rollback --reason x")
-    assert here.serving().stable.version == "2"
-
-
 def test_cancel_stops_a_run_that_waits_and_one_that_trains(here):
     number = here.pull_request("ana", model())
     trains = here.comment(number, "/build_run")

@@ -47,6 +47,7 @@ FACTS = DeployFacts(
     requires=frozenset(Requirement) - {Requirement.OTHER_APPROVAL},
     rules_adopted=True,
     merges=True,
+    needs_ready=True,
     run_succeeded=True,
     model_digest="d1",
     staging_digest="d1",

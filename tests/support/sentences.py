@@ -249,7 +249,9 @@ CLAUSES: dict[str, dict[str, tuple[str, ...]]] = {
         "still takes the lock": (
             "test_r20_a_rollback_is_refused_where_there_is_nothing_or_a_person_holds_the_environment",
         ),
-        "aborts what is under way": ("test_r20_a_rollback_aborts_the_rollout_that_is_under_way",),
+        "aborts what is under way": (
+            "test_r20_a_rollback_aborts_the_rollout_that_is_under_way_and_stays_with_what_served_beside_it",
+        ),
     },
     "R21": {
         "the commands' own authoriser": ("test_r21_pages_and_api_refuse_the_same_people",),

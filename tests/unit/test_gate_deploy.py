@@ -208,6 +208,19 @@ def test_the_base_moving_on_the_way_is_no_obstacle():
     assert again(facts=without(("is_up_to_date", False))) == "proceed"
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [("policy_refusal", "policy"), ("freeze", "frozen"), ("rules_changed", "rules_changed")],
+)
+def test_r8_r10_what_the_operator_or_the_default_branch_takes_away_on_the_way_is_gone(change, expected):
+    assert again(facts=without((change, "taken away"))) == expected
+
+
+def test_r8_r10_only_what_may_come_from_anywhere_goes_on_from_another_base():
+    assert again(pull(base_ref="release"), facts=without(("merges", False))) == "base_not_allowed"
+    assert again(pull(base_ref="release"), facts=without(("needs_ready", False))) == "proceed"
+
+
 def test_r8_rules_that_changed_on_the_way_are():
     assert again(facts=without(("rules_changed", True))) == "rules_changed"
 

@@ -115,6 +115,7 @@ def test_r20_a_rollback_skips_order_and_review_and_the_state_of_the_pull_request
         ({"live": replace(LIVE, comment_is_unchanged=False)}, "comment_changed"),
         ({"live": replace(LIVE, is_stale=True)}, "too_late"),
         ({"lock": OF_A_PERSON}, "locked"),
+        ({"policy_refusal": "not granted"}, "policy"),
         ({"target": None}, "no_revision"),
     ],
 )
@@ -133,6 +134,21 @@ def test_a_rollout_is_steered_where_there_is_one():
     assert code(gate.canary(ASKER, WRITERS, is_under_way=True)) == "proceed"
     assert code(gate.canary(ASKER, WRITERS, is_under_way=False)) == "no_rollout"
     assert code(gate.canary(READER, WRITERS, is_under_way=True)) == "permission_denied"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, "proceed"), ({"is_stale": True}, "too_late"), ({"comment_is_unchanged": False}, "comment_changed")],
+)
+def test_r3_r5_a_promotion_by_hand_needs_a_comment_that_is_fresh_and_as_it_was_read(changes, expected):
+    here = replace(LIVE, **changes)
+    assert code(gate.canary(ASKER, WRITERS, is_under_way=True, promoted=here)) == expected
+
+
+def test_r3_what_names_nothing_and_is_found_late_may_mean_something_else_by_now():
+    assert code(gate.cancel(ASKER, WRITERS, stoppable=1, is_stale=True)) == "too_late"
+    held = gate.unlock(ASKER, WRITERS, OF_A_PERSON, name="production", known=PLACES, is_stale=True)
+    assert code(held) == "too_late"
 
 
 def test_something_is_cancelled_where_there_is_something():

@@ -55,7 +55,7 @@ class Grant(Section):
 
 
 class Freeze(Section):
-    """A time in which nothing is deployed; rolling back stays possible."""
+    """A time in which nothing is deployed, and no rollout under way goes on; rolling back stays possible."""
 
     since: AwareDatetime
     until: AwareDatetime

@@ -46,7 +46,7 @@ class Permissions(Section):
     deploy: WhoMay = Who(DEFAULT_PERMISSIONS["deploy"])
     """deploy, and /canary pause, resume, promote, abort"""
     rollback: WhoMay = Who(DEFAULT_PERMISSIONS["rollback"])
-    """rollback, lock, unlock"""
+    """rollback, lock, unlock; with run: cancel a rollout"""
     force: WhoMay = Who(DEFAULT_PERMISSIONS["force"])
     """/deploy --force, besides `deploy`"""
 

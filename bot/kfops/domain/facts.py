@@ -131,6 +131,8 @@ class DeployFacts:
     reason: str = ""
     notes: tuple[str, ...] = ()
     signals_read: int = 0
+    takes_back: tuple[int, ...] = ()  # the rollouts that a rollback found under way
+    was_displaced: bool = False  # another operation had its environment for a while
     rules_digest: str = ""  # of the file whose rules let it begin; empty: of an earlier release
     began_at: datetime | None = None
     ended_at: datetime | None = None

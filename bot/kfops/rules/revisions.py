@@ -9,11 +9,16 @@ from kfops.domain.record import RevisionRecord
 _LEAST = 7  # hexadecimal digits: fewer name too many digests
 
 
-def target(revisions: Sequence[RevisionRecord], to: str | None) -> RevisionRecord | None:
+def target(
+    revisions: Sequence[RevisionRecord], to: str | None, *, takes_back: bool = False
+) -> RevisionRecord | None:
     """The one that `to` names by version or by the beginning of its digest; else the last good one.
 
-    `revisions`: newest first, as the ledger has them.
+    `revisions`: newest first, as the ledger has them. `takes_back`: a rollout that was under way is what is taken back,
+    so that the last good one is what served beside it.
     """
+    if to is None and takes_back:
+        return next((one for one in revisions if one.is_active), None)
     if to is None:
         return last_good(revisions)
     of_version = next((one for one in revisions if one.version == to), None)

@@ -33,7 +33,7 @@ from kfops.rules.replies.view import without_secrets
 from kfops.workflow import retraining
 from kfops.workflow.context import Context, End, Step
 from kfops.workflow.deciding import STEER, STOP, cancelable, decision_on, held, rollouts
-from kfops.workflow.gathering import RulesRead, asker, needed, refusal, rules
+from kfops.workflow.gathering import RulesRead, asker, needed, policy_refusal, refusal, rules
 from kfops.workflow.holding import key_of
 from kfops.workflow.judging import environment_name
 from kfops.workflow.planning import planned_view
@@ -113,6 +113,8 @@ def _status(context: Context, read: RulesRead) -> str:
     subject, ledger = context.operation.subject, context.ports.ledger
     served, locks = [], []
     for environment in read.rules.environments:
+        if policy_refusal(context, read, environment.name):
+            continue
         place = place_by_rules(context, read.rules, environment.name)
         now = context.ports.serving.observe(place)
         records = ledger.revisions(subject.repository_id, environment.name)
@@ -227,7 +229,7 @@ def _lock(context: Context, command: Lock) -> str | Refusal:
 def _unlock(context: Context, environment: str) -> str:
     subject = context.operation.subject
     lock = held(context, environment)
-    if lock is not None:
+    if lock is not None and lock.operation_id is None:  # since the gate, a rollout may have taken what lapsed
         key = key_of(subject.repository_id, environment)
         context.ports.ledger.release(key, lock.holder, context.operation)
     return answers.unlock_body(environment, without_secrets(lock, context.options.secrets))

@@ -23,17 +23,15 @@ from kfops.command.model import (
     Status,
     Unlock,
 )
-from kfops.domain.facts import DeployFacts, load
-from kfops.domain.operation import ROLLOUTS, Operation
+from kfops.domain.operation import ROLLOUTS, Kind, Operation
 from kfops.domain.record import Lock as LockRow
-from kfops.domain.rollout import Rollout
 from kfops.rules import gate
 from kfops.rules.gate import Decision
 from kfops.rules.stopping import STOPPABLE, why_not
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead, asker, live, needed
 from kfops.workflow.holding import key_of
-from kfops.workflow.judging import judged
+from kfops.workflow.judging import judged, rollout_of
 from kfops.workflow.rollouts.rollback import judged as rollback_judged
 
 # Before the number of an operation: the effect of asking it to stop, and of passing a word on to it.
@@ -53,19 +51,37 @@ def decision_on(context: Context, read: RulesRead, command: Command) -> Decision
             return gate.run(live(context, read), who, need, f"/{command.kind.value}")
         case Help() | Status() | Plan() | CanaryControl(action=CanaryAction.STATUS):
             return gate.read(who, need, f"/{command.kind.value}")
-        case CanaryControl():
-            return gate.canary(who, need, is_under_way=bool(rollouts(context)))
+        case CanaryControl(action=action):
+            here = live(context, read, reread=True) if action is CanaryAction.PROMOTE else None
+            return gate.canary(who, need, is_under_way=bool(rollouts(context)), promoted=here)
         case Cancel(operation=number):
-            found = cancelable(context, number)
-            return gate.cancel(who, need, stoppable=len(found.stoppable), too_late=found.too_late)
+            return _cancel(context, read, number)
         case Lock(environment=environment):
             lock = held(context, environment)
             return gate.lock(who, need, lock, name=environment, known=_environments(read))
         case Unlock(environment=environment):
             lock = held(context, environment)
-            return gate.unlock(who, need, lock, name=environment, known=_environments(read))
+            known, is_stale = _environments(read), context.operation.subject.is_recovered
+            return gate.unlock(who, need, lock, name=environment, known=known, is_stale=is_stale)
         case OkToTest(sha=sha):
             return gate.ok_to_test(live(context, read), who, need, sha)
+
+
+def _cancel(context: Context, read: RulesRead, number: int | None) -> Decision:
+    """To stop a rollout is to take it back, and to stop a rollback is to keep what it goes away from: both need the role
+    of a rollback as well.
+    """
+    found = cancelable(context, number)
+    touches_traffic = any(one.kind in ROLLOUTS | {Kind.ROLLBACK} for one in found.stoppable)
+    keys: tuple[catalog.PermissionKey, ...] = ("run", "rollback") if touches_traffic else ("run",)
+    need = needed(read.rules, keys)
+    return gate.cancel(
+        asker(context, need),
+        need,
+        stoppable=len(found.stoppable),
+        too_late=found.too_late,
+        is_stale=context.operation.subject.is_recovered and number is None,
+    )
 
 
 def _environments(read: RulesRead) -> tuple[str, ...]:
@@ -136,10 +152,3 @@ def _begun_with(context: Context, word: str) -> list[Operation]:
     numbers = [name.removeprefix(word) for name in context.operation.effects if name.startswith(word)]
     found = (context.ports.ledger.operation(int(number)) for number in numbers)
     return [one for one in found if one is not None]
-
-
-def rollout_of(operation: Operation) -> Rollout | None:
-    """None before it began, and of what is no rollout."""
-    if operation.kind not in ROLLOUTS or not operation.facts:
-        return None
-    return load(DeployFacts, operation.facts).rollout

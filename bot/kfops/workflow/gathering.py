@@ -11,7 +11,7 @@ from kfops.config.errors import ConfigError
 from kfops.config.load import rules_of
 from kfops.config.meaning import Rules
 from kfops.config.policy import Policy, grant_of
-from kfops.config.tighten import tighten
+from kfops.config.tighten import environment_refusal, tighten
 from kfops.config.who import Who
 from kfops.domain.facts import Refusal
 from kfops.domain.pull_request import Permission, PullRequest, Repository
@@ -142,6 +142,12 @@ def asker(context: Context, needed: tuple[Who, ...]) -> Asker:
 def needed(meant: Rules, keys: tuple[PermissionKey, ...]) -> tuple[Who, ...]:
     """Everything that the author must satisfy: the repository's entry and the operator's, of every key."""
     return tuple(entry for key in keys for entry in meant.permissions[key])
+
+
+def policy_refusal(context: Context, read: RulesRead, environment: str) -> str | None:
+    """Why the operator does not let this repository have the environment (R10); None: it may."""
+    refused = environment_refusal(context.options.policy, read.repository.full_name, environment)
+    return str(refused) if refused else None
 
 
 def refusal(decision: Reject) -> Refusal:

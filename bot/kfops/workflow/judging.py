@@ -9,16 +9,17 @@ from kfops.command.model import Deploy, StagingDeploy
 from kfops.command.serialise import from_json
 from kfops.config.meaning import STAGING
 from kfops.config.policy import freeze_at
-from kfops.config.tighten import environment_refusal
 from kfops.config.who import Who
+from kfops.domain.facts import DeployFacts as StoredFacts
 from kfops.domain.facts import RunFacts, load
-from kfops.domain.operation import Operation
+from kfops.domain.operation import ROLLOUTS, Operation
 from kfops.domain.pull_request import Permission, PullRequest
 from kfops.domain.record import RunRecord
+from kfops.domain.rollout import Rollout
 from kfops.rules import gate
 from kfops.rules.gate import Approvals, Asker, Decision, DeployFacts, Live, Requirement
 from kfops.workflow.context import Context
-from kfops.workflow.gathering import RulesRead, asker, live, needed
+from kfops.workflow.gathering import RulesRead, asker, live, needed, policy_refusal
 from kfops.workflow.holding import holder, key_of
 from kfops.workflow.rollouts.placing import place_by_rules
 
@@ -28,6 +29,13 @@ WORKFLOWS = ".github/workflows/"
 def environment_name(operation: Operation) -> str:
     command = from_json(operation.subject.command)
     return command.environment if isinstance(command, Deploy) else STAGING
+
+
+def rollout_of(operation: Operation) -> Rollout | None:
+    """None before it began, and of what is no rollout."""
+    if operation.kind not in ROLLOUTS or not operation.facts:
+        return None
+    return load(StoredFacts, operation.facts).rollout
 
 
 def command_of(context: Context) -> Deploy | StagingDeploy:
@@ -91,12 +99,14 @@ def judged_again(
 ) -> Decision:
     """R8: what must still hold on the way. `rules_digest`: of the rules under which the deployment began.
 
-    `pull`: the pull request, where it has just been read.
+    `pull`: the pull request, where it has just been read for the merge. What has all traffic by then is merged in a
+    freeze too: to take it back would be the larger change.
     """
     command = command_of(context)
     who = needed(read.rules, keys_needed(command))
     state = live(context, read, reread=True, pull=pull)
     facts = replace(_standing(context, read), rules_changed=rules_digest not in {"", read.digest})
+    facts = replace(facts, freeze=None) if pull else facts
     facts = _with_forge(context, facts, state)
     return gate.again(state, asker(context, who), who, facts, f"/{context.operation.kind.value}")
 
@@ -116,7 +126,7 @@ def _standing(context: Context, read: RulesRead) -> DeployFacts:
     subject, options = context.operation.subject, context.options
     command, name = command_of(context), environment_name(context.operation)
     environment = read.rules.environment(name)
-    policy = environment_refusal(options.policy, read.repository.full_name, name)
+    refused = policy_refusal(context, read, name)
     freeze = freeze_at(options.policy, read.repository.full_name, name, context.now)
     return DeployFacts(
         environment=name,
@@ -124,11 +134,12 @@ def _standing(context: Context, read: RulesRead) -> DeployFacts:
         requires=frozenset(Requirement(one) for one in environment.requires) if environment else frozenset(),
         rules_adopted=read.rules.is_adopted,
         merges=bool(environment and environment.merge),
+        needs_ready=isinstance(command, Deploy),
         run_succeeded=False,
         model_digest=None,
         lock=context.ports.ledger.held(key_of(subject.repository_id, name), context.now),
         own_lock_holder=holder(context.operation),
-        policy_refusal=str(policy) if policy else None,
+        policy_refusal=refused,
         freeze=f"{freeze.reason}, until {freeze.until:%Y-%m-%d %H:%M} UTC" if freeze else None,
         forced=frozenset(skip.value for skip in command.force)
         if isinstance(command, Deploy)

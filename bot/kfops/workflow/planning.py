@@ -37,9 +37,9 @@ from kfops.rules.reasons import ReasonCode
 from kfops.rules.replies.answers import PlanView
 from kfops.rules.stopping import how
 from kfops.workflow.context import Context
-from kfops.workflow.deciding import cancelable, decision_on, held, rollout_of, rollouts
-from kfops.workflow.gathering import CONFIG, RulesRead, refusal
-from kfops.workflow.judging import environment_name, judged
+from kfops.workflow.deciding import cancelable, decision_on, held, rollouts
+from kfops.workflow.gathering import CONFIG, RulesRead, policy_refusal, refusal
+from kfops.workflow.judging import environment_name, judged, rollout_of
 from kfops.workflow.rollouts.placing import place_by_rules
 from kfops.workflow.rollouts.rollback import judged as rollback_judged
 from kfops.workflow.runs.packaging import last_built
@@ -172,6 +172,8 @@ def _before(context: Context, operations: list[Operation]) -> tuple[int, ...]:
 
 
 def _champion(context: Context, read: RulesRead, environment: str) -> str:
-    """The version that serves there now; empty: none."""
+    """The version that serves there now; empty: none, or none of this repository's concern."""
+    if policy_refusal(context, read, environment):
+        return ""
     place = place_by_rules(context, read.rules, environment)
     return context.ports.serving.observe(place).stable.version or ""

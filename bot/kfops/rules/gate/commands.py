@@ -47,7 +47,7 @@ def deploy(
         who(asker, needed, command),
         pull_request.still(live),
         pull_request.unchanged(live),
-        pull_request.fresh(live),
+        pull_request.fresh(is_stale=live.is_stale),
         pull_request.pinned(live),
         pull_request.no_fork(live),
         _place(facts),
@@ -62,7 +62,7 @@ def again(live: Live, asker: Asker, needed: Sequence[Who], facts: DeployFacts, c
     """R8: before each step of a deployment that cannot be undone: a shift of traffic, the promotion, the merge.
 
     The base moving is no obstacle by itself; a push, a base that was changed, an approval or a role that was taken
-    away, and other rules are.
+    away, other rules, and what the operator took away or freezes are.
     """
     return first(
         who(asker, needed, command),
@@ -70,8 +70,10 @@ def again(live: Live, asker: Asker, needed: Sequence[Who], facts: DeployFacts, c
         pull_request.unchanged(live),
         pull_request.no_fork(live),
         environment.adopted(facts),
+        environment.granted(facts.policy_refusal),
+        environment.thawed(facts),
         environment.unlocked(facts.lock, facts.own_lock_holder),
-        pull_request.ready(live) if facts.merges else (),
+        pull_request.ready(live) if facts.needs_ready else (),
         required.checked(facts),
         required.approved(live, facts, asker.actor),
     )
@@ -85,10 +87,11 @@ def rollback(
     own_holder: str,
     *,
     target: RevisionRecord | None,
+    policy_refusal: str | None = None,
     wanted: str = "",
     recorded: Sequence[str] = (),
 ) -> Decision:
-    """R20: skips order, CI and review; never the person, the comment, the lock or the check.
+    """R20: skips order, CI, review and freezes; never the person, the comment, the policy, the lock or the check.
 
     `live` is for the comment: a rollback is about what serves, not about this pull request's commit. `target`: the
     recorded revision that is meant; `wanted` and `recorded`: what was asked for, and what there is, to be told.
@@ -96,24 +99,43 @@ def rollback(
     return first(
         who(asker, needed, "/rollback"),
         pull_request.unchanged(live),
-        pull_request.fresh(live),
+        pull_request.fresh(is_stale=live.is_stale),
+        environment.granted(policy_refusal),
         () if target else (_no_revision(wanted, recorded),),
         environment.unlocked(lock, own_holder),
     )
 
 
-def canary(asker: Asker, needed: Sequence[Who], *, is_under_way: bool) -> Decision:
-    """`/canary pause`, `resume`, `promote`, `abort`: the rollout itself reads the gates again before it promotes."""
+def canary(
+    asker: Asker, needed: Sequence[Who], *, is_under_way: bool, promoted: Live | None = None
+) -> Decision:
+    """`/canary pause`, `resume`, `promote`, `abort`: the rollout itself reads the gates again before it promotes.
+
+    `promoted`: the comment and the pull request as they stand, for `promote`, which cannot be undone (R3, R5).
+    """
     return first(
         who(asker, needed, "/canary"),
+        pull_request.unchanged(promoted) if promoted else (),
+        pull_request.fresh(is_stale=promoted.is_stale) if promoted else (),
         () if is_under_way else (_no_rollout(),),
     )
 
 
-def cancel(asker: Asker, needed: Sequence[Who], *, stoppable: int, too_late: Sequence[str] = ()) -> Decision:
-    """`too_late`: what is under way and cannot be stopped any more, as sentences."""
+def cancel(
+    asker: Asker,
+    needed: Sequence[Who],
+    *,
+    stoppable: int,
+    too_late: Sequence[str] = (),
+    is_stale: bool = False,
+) -> Decision:
+    """`too_late`: what is under way and cannot be stopped any more, as sentences.
+
+    `is_stale`: found late and names no operation, so that it may have meant another one than what is under way (R3).
+    """
     return first(
         who(asker, needed, "/cancel"),
+        pull_request.fresh(is_stale=is_stale),
         () if stoppable else (_nothing_to_cancel(too_late),),
     )
 
@@ -130,12 +152,22 @@ def lock(
 
 
 def unlock(
-    asker: Asker, needed: Sequence[Who], held: Lock | None, *, name: str, known: Sequence[str]
+    asker: Asker,
+    needed: Sequence[Who],
+    held: Lock | None,
+    *,
+    name: str,
+    known: Sequence[str],
+    is_stale: bool = False,
 ) -> Decision:
-    """Anybody with the role may let go what a person holds; what an operation holds ends with the operation."""
+    """Anybody with the role may let go what a person holds; what an operation holds ends with the operation.
+
+    `is_stale`: found late; the environment may be held for another reason by now (R3).
+    """
     of_operation = held if held and held.operation_id is not None else None
     return first(
         who(asker, needed, "/unlock"),
+        pull_request.fresh(is_stale=is_stale),
         () if name in known or held else (_no_environment(name, known),),
         environment.unlocked(of_operation, ""),
     )

@@ -40,14 +40,24 @@ def known(facts: DeployFacts) -> Iterator[Reject]:
             "a name under deployment.environments",
             "`/status` shows the environments.",
         )
-    if facts.policy_refusal:
+    yield from granted(facts.policy_refusal)
+    yield from thawed(facts)
+
+
+def granted(policy_refusal: str | None) -> Iterator[Reject]:
+    """R10: the operator lets this repository have the environment."""
+    if policy_refusal:
         yield Reject(
             ReasonCode.POLICY,
             "The server's policy does not allow this deployment.",
-            facts.policy_refusal,
+            policy_refusal,
             "an environment that the policy grants to this repository",
             "Ask the operator of Kfops.",
         )
+
+
+def thawed(facts: DeployFacts) -> Iterator[Reject]:
+    """No freeze of the operator's."""
     if facts.freeze:
         yield Reject(
             ReasonCode.FROZEN,

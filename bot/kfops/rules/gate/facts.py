@@ -68,7 +68,8 @@ class Approvals:
 class DeployFacts:
     """Everything that `/deploy` and `/staging_deploy` are judged by, and judged by again on the way.
 
-    `rules_changed`: the rules are not those under which the deployment began.
+    `rules_changed`: the rules are not those under which the deployment began. `needs_ready`: only a pull request into
+    the branch of the rules that is no draft may be deployed there.
     """
 
     environment: str
@@ -76,6 +77,7 @@ class DeployFacts:
     requires: frozenset[Requirement]
     rules_adopted: bool
     merges: bool
+    needs_ready: bool
     run_succeeded: bool
     model_digest: str | None
     failed_gates: tuple[str, ...] = ()

@@ -44,9 +44,9 @@ def unchanged(live: Live) -> Iterator[Reject]:
         )
 
 
-def fresh(live: Live) -> Iterator[Reject]:
+def fresh(*, is_stale: bool) -> Iterator[Reject]:
     """R3: found soon after it was written; only for what cannot be undone."""
-    if live.is_stale:
+    if is_stale:
         yield Reject(
             ReasonCode.TOO_LATE,
             "This command was found more than 15 minutes after it was written.",

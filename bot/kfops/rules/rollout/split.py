@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from kfops.command.duration import format_duration
 from kfops.domain.canary_facts import Gates, Observation, ReplayResult, Unknown
 from kfops.domain.rollout import Phase, Reason, Rollout, Verdict
 from kfops.rules.rollout.forge import gates_of
@@ -119,8 +120,8 @@ def ask(rollout: Rollout, observation: Observation, now: datetime) -> Rollout:
         return rollout
     if now - rollout.since < rollout.plan.ask_timeout:
         return rollout
-    hours = rollout.plan.ask_timeout.total_seconds() / 3600
-    told = f"Nobody answered within {hours:.3g} h; the champion is restored."
+    patience = format_duration(rollout.plan.ask_timeout)
+    told = f"Nobody answered within {patience}; the champion is restored."
     return take_back(rollout, now, Reason.NOBODY_ANSWERED, told, numbers=evidence_numbers(rollout))
 
 

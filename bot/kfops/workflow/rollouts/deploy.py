@@ -102,20 +102,18 @@ def _begin(context: Context, facts: DeployFacts) -> Step:
 
 
 def _rollout(context: Context, facts: DeployFacts) -> Step:
-    rollout = rolling.step(context, facts)
-    facts = replace(
-        facts, rollout=rollout.rollout, signals_read=rollout.signals_read, merge_sha=rollout.merge_sha
-    )
-    if rollout.rollout.phase is Phase.DONE:
+    rolled = rolling.step(context, facts)
+    facts = rolled.facts
+    if rolled.rollout.phase is Phase.DONE:
         return Next("promoted", facts)
-    if rollout.rollout.phase is Phase.ROLLED_BACK:
+    if rolled.rollout.phase is Phase.ROLLED_BACK:
         reason = (
             ReasonCode.MERGE_REFUSED
-            if rollout.rollout.reason is Reason.MERGE_REFUSED
+            if rolled.rollout.reason is Reason.MERGE_REFUSED
             else ReasonCode.ROLLED_BACK
         )
         return End(Outcome.ROLLED_BACK, reason, replace(facts, ended_at=context.now))
-    return Next("rollout", facts, rollout.wait)
+    return Next("rollout", facts, rolled.wait)
 
 
 def given_up(context: Context, facts: DeployFacts, why: Refusal) -> Step:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -12,16 +12,16 @@ from kfops.command.serialise import from_json
 from kfops.config.plan import predictor_spec
 from kfops.domain.canary_facts import Failure, Readiness, SignalKind, Unknown
 from kfops.domain.facts import DeployFacts, Refusal
-from kfops.domain.operation import ROLLOUTS, Outcome, Signal
+from kfops.domain.operation import ROLLOUTS, Operation, Outcome, Signal
 from kfops.domain.record import RevisionRecord
 from kfops.ports.serving import ModelSource, Wish
 from kfops.rules import gate, revisions
 from kfops.rules.gate import Decision, Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context, End, Next, Step
-from kfops.workflow.gathering import RulesRead, asker, live, needed, refusal, rules
+from kfops.workflow.gathering import RulesRead, asker, live, needed, policy_refusal, refusal, rules
 from kfops.workflow.holding import holder, key_of, take
-from kfops.workflow.judging import environment_name
+from kfops.workflow.judging import environment_name, rollout_of
 from kfops.workflow.rollouts.checking import ask_recorded
 from kfops.workflow.rollouts.deploy import set_aliases
 from kfops.workflow.rollouts.placing import namespace_of, place_of, source_of
@@ -39,15 +39,22 @@ def decide(context: Context, facts: DeployFacts) -> Step:
 
 @dataclass(frozen=True)
 class Judged:
+    """`takes_back`: the rollouts under way, begun already, that end with this rollback."""
+
     decision: Decision
     target: RevisionRecord | None
+    takes_back: tuple[int, ...]
 
 
-def judged(context: Context, read: RulesRead) -> Judged:
-    """For the gate, and for `/plan`."""
+def judged(context: Context, read: RulesRead, before: tuple[int, ...] = ()) -> Judged:
+    """For the gate, and for `/plan`. `before`: the rollouts that were under way when it was judged first."""
     subject, ledger, command = context.operation.subject, context.ports.ledger, _command(context)
     known = ledger.revisions(subject.repository_id, command.environment)
-    target = revisions.target(known, command.to)
+    takes_back = tuple(one.id for one in _rollouts(context, command) if rollout_of(one))
+    taken_back = [
+        one for one in map(ledger.operation, before) if one and one.outcome is not Outcome.SUCCEEDED
+    ]
+    target = revisions.target(known, command.to, takes_back=bool(takes_back or taken_back))
     lock = ledger.held(key_of(subject.repository_id, command.environment), context.now)
     need = needed(read.rules, keys_needed(command))
     decision = gate.rollback(
@@ -57,48 +64,74 @@ def judged(context: Context, read: RulesRead) -> Judged:
         lock if lock and lock.operation_id is None else None,  # what a rollout holds, it is made to let go
         holder(context.operation),
         target=target,
+        policy_refusal=policy_refusal(context, read, command.environment),
         wanted=command.to or "",
         recorded=revisions.named(known),
     )
-    return Judged(decision, target)
+    return Judged(decision, target, takes_back)
 
 
 def _gate(context: Context, facts: DeployFacts) -> Step:
+    facts = replace(facts, reason=_command(context).reason, began_at=context.now)
+    aimed = _aimed(context, facts)
+    if isinstance(aimed, End):
+        return aimed
+    _abort_rollouts(context)
+    return Next("take", aimed)
+
+
+def _take(context: Context, facts: DeployFacts) -> Step:
+    """Judged once more when the environment is free: what was under way may have gone either way meanwhile, and whoever
+    asked may have taken it back.
+    """
+    if not take(context, facts.environment) and not _is_held_by_a_person(context, facts):
+        return Next("take", facts, TICK)
+    aimed = _aimed(context, facts)
+    if isinstance(aimed, End):
+        return aimed
+    facts = replace(aimed, notes=(*aimed.notes, *_told(context, aimed)))
+    if context.ports.store.path(facts.model_digest) is None:
+        known = context.ports.models.version_of(facts.model, facts.model_version)
+        if known is not None:
+            model_of(context, known)
+    return Next("prepare", facts)
+
+
+def _aimed(context: Context, facts: DeployFacts) -> DeployFacts | End:
+    """With the revision that it goes to, or why it goes nowhere."""
     read = rules(context)
     if isinstance(read, Refusal):
         return End(Outcome.REFUSED, ReasonCode(read.code), replace(facts, refusal=read))
-    command, seen = _command(context), judged(context, read)
+    seen = judged(context, read, facts.takes_back)
     if isinstance(seen.decision, Reject):
         why = refusal(seen.decision)
         return End(Outcome.REFUSED, seen.decision.code, replace(facts, refusal=why))
     target = seen.target
     if target is None:
         raise ValueError("the gate let a rollback through without a revision")
-    _abort_rollouts(context, command)
-    return Next(
-        "take",
-        replace(
-            facts,
-            model=target.model,
-            model_version=target.version,
-            model_digest=target.digest,
-            run_operation_id=target.run_operation_id,
-            namespace=namespace_of(read.rules, facts.environment),
-            predictor=predictor_spec(read.rules),
-            reason=command.reason,
-            began_at=context.now,
-        ),
+    return replace(
+        facts,
+        model=target.model,
+        model_version=target.version,
+        model_digest=target.digest,
+        run_operation_id=target.run_operation_id,
+        namespace=namespace_of(read.rules, facts.environment),
+        predictor=predictor_spec(read.rules),
+        takes_back=facts.takes_back or seen.takes_back,
     )
 
 
-def _take(context: Context, facts: DeployFacts) -> Step:
-    if not take(context, facts.environment):
-        return Next("take", facts, TICK)
-    if context.ports.store.path(facts.model_digest) is None:
-        known = context.ports.models.version_of(facts.model, facts.model_version)
-        if known is not None:
-            model_of(context, known)
-    return Next("prepare", facts)
+def _told(context: Context, facts: DeployFacts) -> Iterator[str]:
+    command = _command(context)
+    if facts.takes_back and not command.to:
+        further = f'/rollback {facts.environment} --to VERSION --reason "…"'
+        yield f"The rollout that was under way is taken back. Further back: `{further}`."
+
+
+def _is_held_by_a_person(context: Context, facts: DeployFacts) -> bool:
+    key = key_of(context.operation.subject.repository_id, facts.environment)
+    lock = context.ports.ledger.held(key, context.now)
+    return lock is not None and lock.operation_id is None
 
 
 def _prepare(context: Context, facts: DeployFacts) -> Step:
@@ -204,9 +237,14 @@ def _command(context: Context) -> Rollback:
     return command
 
 
-def _abort_rollouts(context: Context, command: Rollback) -> None:
-    subject, ledger = context.operation.subject, context.ports.ledger
-    for other in ledger.open_operations(subject.repository_id, kinds=ROLLOUTS):
-        if environment_name(other) == command.environment:
-            signal = Signal(SignalKind.ABORT, subject.author.login, command.reason, context.now)
-            ledger.signal(other.id, signal, context.operation)
+def _abort_rollouts(context: Context) -> None:
+    command = _command(context)
+    for other in _rollouts(context, command):
+        signal = Signal(SignalKind.ABORT, context.operation.subject.author.login, command.reason, context.now)
+        context.ports.ledger.signal(other.id, signal, context.operation)
+
+
+def _rollouts(context: Context, command: Rollback) -> list[Operation]:
+    """Under way in this environment."""
+    found = context.ports.ledger.open_operations(context.operation.subject.repository_id, kinds=ROLLOUTS)
+    return [one for one in found if environment_name(one) == command.environment and one.outcome is None]

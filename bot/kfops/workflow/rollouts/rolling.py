@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kfops.domain.canary_facts import (
@@ -28,7 +28,7 @@ from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import rules
-from kfops.workflow.holding import take
+from kfops.workflow.holding import key_of, take
 from kfops.workflow.judging import judged_again
 from kfops.workflow.rollouts.checking import ask_candidate
 from kfops.workflow.rollouts.golden import golden
@@ -36,37 +36,41 @@ from kfops.workflow.rollouts.placing import place_of, source_of
 from kfops.workflow.rollouts.shadow import replayed
 
 BEFORE = timedelta(minutes=10)
+DISPLACED = timedelta(seconds=5)
 WITHDRAWN = frozenset({ReasonCode.CLOSED, ReasonCode.COMMENT_CHANGED})  # waiting mends neither
 _UNDER_WAY = frozenset({CheckState.PENDING.value, CheckState.MISSING.value})
 
 
 @dataclass(frozen=True)
 class Rolled:
+    facts: DeployFacts
     rollout: Rollout
-    signals_read: int
-    merge_sha: str
     wait: timedelta
 
 
 def step(context: Context, facts: DeployFacts) -> Rolled:
     """The wish is applied where the backend does not show it (after a crash it may lag), and when it changed."""
-    if facts.rollout is None:
+    rollout = facts.rollout
+    if rollout is None:
         raise ValueError("a rollout step without a rollout")
-    _keep_lock(context, facts)
+    if _is_displaced(context, facts):
+        return Rolled(replace(facts, was_displaced=True), rollout, DISPLACED)
     place = place_of(context, facts)
     served = context.ports.serving.observe(place)
-    if not _is_as_wished(served, facts, facts.rollout):
-        apply(context, place, facts, facts.rollout)
+    facts = _replaced(context, facts, served) if facts.was_displaced else facts
+    if not _is_as_wished(served, facts, rollout):
+        apply(context, place, facts, rollout)
         served = context.ports.serving.observe(place)
     signals = context.ports.ledger.signals(context.operation.id)
-    seen = _observe(context, place, facts, facts.rollout, served, signals[facts.signals_read :])
+    seen = _observe(context, place, facts, rollout, served, signals[facts.signals_read :])
 
-    advanced = machine.advance(facts.rollout, seen, context.ports.clock.now())
+    advanced = machine.advance(rollout, seen, context.ports.clock.now())
 
-    if machine.wish(advanced) != machine.wish(facts.rollout):
+    if machine.wish(advanced) != machine.wish(rollout):
         apply(context, place, facts, advanced)
     sha = seen.merge.sha if isinstance(seen.merge, Merged) else facts.merge_sha
-    return Rolled(advanced, len(signals), sha, machine.look_again(advanced, context.ports.clock.now()))
+    facts = replace(facts, rollout=advanced, signals_read=len(signals), merge_sha=sha)
+    return Rolled(facts, advanced, machine.look_again(advanced, context.ports.clock.now()))
 
 
 def apply(context: Context, place: EnvironmentKey, facts: DeployFacts, rollout: Rollout) -> None:
@@ -178,6 +182,8 @@ def _merge(context: Context, facts: DeployFacts, served: Served) -> Merged | Mer
         if isinstance(read, Refusal):
             return MergeRefused(read.sentence, is_final=True)
         pull = forge.pull_request(subject.repository_id, subject.pull_request)
+        if pull.is_merged and pull.base_ref != read.branch:
+            return MergeRefused(f"it was merged into {pull.base_ref}, not into {read.branch}", is_final=True)
         if pull.is_merged and pull.head_sha == subject.head_sha and pull.merge_sha:
             return Merged(context.effect("merge", lambda: str(pull.merge_sha)))
         decision = judged_again(context, read, facts.rules_digest, pull)
@@ -203,5 +209,22 @@ def _is_final(decision: Reject) -> bool:
     return not (decision.code is ReasonCode.CHECKS_NOT_GREEN and decision.found in _UNDER_WAY)
 
 
-def _keep_lock(context: Context, facts: DeployFacts) -> None:
-    take(context, facts.environment)
+def _is_displaced(context: Context, facts: DeployFacts) -> bool:
+    """R14: no step renewed the lock for so long that another operation has it now. A person who took it is asked by the
+    gates: the way back stays open.
+    """
+    if take(context, facts.environment):
+        return False
+    key = key_of(context.operation.subject.repository_id, facts.environment)
+    lock = context.ports.ledger.held(key, context.now)
+    return lock is not None and lock.operation_id is not None
+
+
+def _replaced(context: Context, facts: DeployFacts, served: Served) -> DeployFacts:
+    """What another operation serves since is what there is to go back to."""
+    digest = served.stable.digest
+    if not served.is_settled or digest in {None, facts.champion_digest, facts.model_digest}:
+        return facts
+    known = context.ports.ledger.revisions(context.operation.subject.repository_id, facts.environment)
+    version = next((one.version for one in known if one.digest == digest), "")
+    return replace(facts, champion_digest=str(digest), champion_version=version)
