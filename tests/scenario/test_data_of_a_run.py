@@ -66,6 +66,19 @@ def test_r10_granted_data_are_fetched_by_the_bot_and_the_steps_get_a_file(here):
     assert storage.asked == ["s3://ml/churn/june.csv"]
 
 
+@pytest.mark.parametrize("name", ["/outside", "../../../up"])
+def test_r11_the_name_of_an_input_is_no_path(here, name):
+    granted(here)
+    own = here.options.data_dir.absolute()
+    name = f"{own}{name}" if name.startswith("/") else name
+    outside = here.pull_request("ana", model(roc_auc=0.84, inputs={name: "s3://ml/churn/june.csv"}))
+    here.comment(outside, "/build_run", by="ana")
+    here.settle()
+
+    places = {file.parent.parent.name for file in own.rglob("june.csv")}
+    assert places == {"data"}
+
+
 def test_r10_data_that_the_pipeline_itself_names_are_fetched_too(here):
     storage = granted(here)
     inputs = {"seed": 3, "data": "s3://ml/churn/june.csv", "other": "s3://ml/churn/names.csv"}

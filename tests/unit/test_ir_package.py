@@ -163,6 +163,35 @@ def test_r11_steps_that_wait_for_one_another_are_refused():
         read(content)
 
 
+PATHS = ["/etc", "../../up", "..", ".hidden", "a/b", "", "nul\0", "a b", "größe", "x" * 129]
+
+
+@pytest.mark.parametrize("name", [*PATHS, 7])
+def test_r11_an_input_whose_name_is_no_name_is_refused(name):
+    content = spec()
+    content["root"]["inputDefinitions"]["parameters"] = {name: {"parameterType": "STRING"}}
+    with pytest.raises(NotAPackage, match="an input of the pipeline has the name"):
+        read(content)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_r11_a_pipeline_step_component_or_output_whose_name_is_no_name_is_refused(name):
+    pipeline, step, component, output = spec(), spec(), spec(), spec()
+    pipeline["pipelineInfo"]["name"] = name
+    step["root"]["dag"]["tasks"] = {name: task("comp-train")}
+    component["components"] = {f"comp-{name}": {"executorLabel": "exec-train"}}
+    component["root"]["dag"]["tasks"] = {"train": task(f"comp-{name}")}
+    output["components"]["comp-train"]["outputDefinitions"] = {"artifacts": {name: {}}}
+    for content, what in (
+        (pipeline, "the pipeline"),
+        (step, "a step"),
+        (component, "the component of step train"),
+        (output, "an output of step train"),
+    ):
+        with pytest.raises(NotAPackage, match=f"{what} has the name"):
+            read(content)
+
+
 @given(
     st.sampled_from(["root", "components", "deploymentSpec", "pipelineInfo"]),
     st.recursive(

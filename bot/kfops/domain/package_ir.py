@@ -26,6 +26,8 @@ _TYPES = {
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same rules in C, which large packages need
 _EXECUTOR = "kfp.dsl.executor_main"
 _PIP = re.compile(r"-m pip install (.*?)(?:&&|\n|$)", re.DOTALL)
+# Names become folders, keys of an object storage and words of a reply: as KFP's compiler writes them, and nothing else.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _WITH_VALUE = {"-i", "--index-url", "--extra-index-url", "--trusted-host", "-f", "--find-links", "-r", "-c"}
 
 
@@ -39,7 +41,7 @@ def read_package(text: str) -> PackageContent:
     try:
         root = spec["root"]
         return PackageContent(
-            name=str(spec["pipelineInfo"]["name"]),
+            name=_name(spec["pipelineInfo"]["name"], "the pipeline"),
             description=str(spec["pipelineInfo"].get("description", "")),
             inputs=tuple(_inputs(root)),
             steps=tuple(_steps(spec)),
@@ -90,15 +92,25 @@ def _look_first(text: str) -> None:
             raise NotAPackage("the package is nested too deeply or has too many entries")
 
 
+def _name(name: Any, what: str) -> str:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise NotAPackage(
+            f"{what} has the name {str(name)[:60]!r}; expected letters, digits, '_', '-' and '.' of ASCII, the first one a "
+            "letter, a digit or '_', at most 128"
+        )
+    return name
+
+
 def _inputs(root: Mapping[str, Any]) -> Iterator[InputSpec]:
-    for name, content in root.get("inputDefinitions", {}).get("parameters", {}).items():
+    for given, content in root.get("inputDefinitions", {}).get("parameters", {}).items():
+        name = _name(given, "an input of the pipeline")
         kind = _TYPES.get(content["parameterType"])
         if kind is None:
             raise NotAPackage(
                 f"the input {name} has the type {content['parameterType']}; expected one of {', '.join(_TYPES)}"
             )
         yield InputSpec(
-            name=str(name),
+            name=name,
             type=kind,
             default=_default(content.get("defaultValue"), kind),
             required=not content.get("isOptional", False),
@@ -121,6 +133,7 @@ def _steps(spec: Mapping[str, Any]) -> Iterator[StepSpec]:
             count += 1
             if count > _MOST_STEPS or depth > _DEEPEST:
                 raise NotAPackage(f"the pipeline has more than {_MOST_STEPS} steps, or contains itself")
+            _name(name, "a step")
             component = task["componentRef"]["name"]
             content = components[component]
             maybe = is_conditional or bool(task.get("triggerPolicy", {}).get("condition"))
@@ -165,7 +178,7 @@ def _step(
     outputs = content.get("outputDefinitions", {}).get("artifacts", {})
     return StepSpec(
         name=name,
-        component=component.removeprefix("comp-"),
+        component=_name(component.removeprefix("comp-"), f"the component of step {name}"),
         kind=kind,
         image=str(container.get("image", "")),
         is_cached=bool(task.get("cachingOptions", {}).get("enableCache", False)),
@@ -175,7 +188,10 @@ def _step(
         packages=tuple(_packages(command)),
         resources=dict(container.get("resources", {})),
         environment={str(item["name"]): str(item.get("value", "")) for item in container.get("env", [])},
-        outputs={str(key): str(_artifact_type(value)) for key, value in outputs.items()},
+        outputs={
+            _name(key, f"an output of step {name}"): str(_artifact_type(value))
+            for key, value in outputs.items()
+        },
     )
 
 

@@ -101,7 +101,7 @@ class RunStorage:
         self.folder.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self.folder))
         try:
-            run = fresh / "work" / f"{order['pipeline']}-{_AS_LOCAL}"
+            run = _below(fresh / "work", Path(f"{order['pipeline']}-{_AS_LOCAL}"))
             run.mkdir(parents=True)
             self._download(order["root"], order["steps"], run)
             if not (self.folder / name).is_dir():
@@ -121,9 +121,17 @@ class RunStorage:
                     f"the run handed over more than {_MOST_OBJECTS} files or {_LARGEST_RUN >> 30} GiB",
                     fix="hand over the model, the metrics and the held-out rows, and nothing else, under these names",
                 )
-            place = run / target
+            place = _below(run, target)
             place.parent.mkdir(parents=True, exist_ok=True)
             self.bucket.download(one, place)
+
+
+def _below(folder: Path, relative: Path) -> Path:
+    if relative.is_absolute() or ".." in relative.parts:
+        raise Refused(
+            f"{str(relative)!r} leaves the folder of the run; expected the names that KFP's compiler writes"
+        )
+    return folder / relative
 
 
 def _target(name: str, steps: Sequence[Any]) -> Path | None:

@@ -5,6 +5,7 @@ Whether this repository may reach them was asked of the policy before (`reaching
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,9 @@ def _file(context: Context, parameter: str, location: str) -> Path:
         raise Refused(
             "this server fetches no data from storage", fix="Ask the operator of Kfops for KFOPS_STORAGE=s3."
         )
-    folder = context.options.data_dir / "scratch" / str(context.operation.id) / "data" / parameter
+    # The parameter's name is the pull request's: it is no part of a path.
+    place = hashlib.sha256(parameter.encode()).hexdigest()[:16]
+    folder = context.options.data_dir / "scratch" / str(context.operation.id) / "data" / place
     target = folder / location.rpartition("/")[2]
     if target.is_file():
         return target
