@@ -123,7 +123,7 @@ TWO = specification() | {"root": {"dag": {"tasks": {}}}}
                 specification(),
                 {"platforms": {"other": settings(privileged=True)["platforms"]["kubernetes"]}},
             ),
-            "platform setting privileged, which the operator does not allow",
+            "expected those of kubernetes only",
         ),
     ],
     ids=lambda value: None if len(value) > 60 else value,

@@ -133,7 +133,7 @@ def test_a_container_is_told_from_a_function():
         ("", "no compiled pipeline"),
         ("[1, 2]", "no compiled pipeline"),
         ("a: 1\n---\nb: 2\n", "no compiled pipeline"),
-        ("a: &x 1\nb: *x\n", "line 1 of the package has an anchor"),
+        ("a: &x 1\nb: *x\n", "the package has an anchor or an alias in line 1"),
         ("a: [1, 2\n", "not valid YAML at line 2"),
         ("a: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
         ("\x00", "not valid YAML"),
@@ -142,6 +142,8 @@ def test_a_container_is_told_from_a_function():
         ("[" * 5000, "nested too deeply"),
         ("x" * (LARGEST_BYTES + 1), "expected at most"),
         ("? {a: 1}\n: 2\n", "not valid YAML"),
+        ("a: {b: [{c: b}], b: 2}\n", "the package has the name 'b' once more in line 1"),
+        ("a: 1\n'a': 2\n", "the name 'a' once more in line 2"),
     ],
 )
 def test_r11_what_is_no_package_is_refused(text, words):
@@ -212,6 +214,67 @@ def test_r11_images_are_held_against_the_list():
     assert objections(content, Allowed(images=("python",))) == ()
     (first, _) = objections(content, Allowed(images=("pyth", "registry.example.com/ml")))
     assert "step inner/prepare uses the image python:3.11-slim" in first
+
+
+SECRET = {"secretAsVolume": [{"secretName": "theirs"}]}
+
+
+def settings_of(**executors):
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+
+
+def test_r11_no_settings_are_hidden_by_others_of_nearly_the_same_name():
+    twice = settings_of(**{"exec-train": SECRET, "train": {"secretAsVolume": []}})
+    assert objections(read(spec(), twice), Allowed()) == (
+        "step train wants the secret theirs, which the operator does not allow",
+    )
+
+
+def test_r11_settings_of_another_platform_are_refused_as_they_hide_those_that_count():
+    other = settings_of(**{"exec-train": SECRET})
+    other["platforms"]["other"] = settings_of(**{"exec-train": {"secretAsVolume": []}})["platforms"][
+        "kubernetes"
+    ]
+    with pytest.raises(NotAPackage, match="platforms kubernetes, other; expected those of kubernetes only"):
+        read(spec(), other)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pipelineConfig": {"serviceAccount": ""}, "serviceAccount": "admin"},
+        {"deploymentSpec": {"executors": {}, "serviceAccount": "admin"}},
+    ],
+)
+def test_r11_settings_in_a_place_of_their_own_are_refused(settings):
+    with pytest.raises(NotAPackage, match="in a place where KFP's compiler writes none"):
+        read(spec(), {"platforms": {"kubernetes": settings}})
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        {"container": {"image": "evil.example/miner"}, "importer": None},
+        {"container": {"image": "evil.example/miner"}, "importer": {}},
+        {"container": None},
+        {"container": []},
+        {"customJob": {"customJob": {}}},
+        {"resolver": {}},
+        {},
+    ],
+)
+def test_r11_an_executor_is_either_a_container_or_an_importer(executor):
+    content = spec()
+    content["deploymentSpec"]["executors"]["exec-train"] = executor
+    with pytest.raises(NotAPackage, match=r"the executor of step train .* expected either a container or an"):
+        read(content)
+
+
+def test_r11_a_component_is_either_a_pipeline_or_a_step():
+    content = spec()
+    content["components"]["comp-train"]["dag"] = {"tasks": {}}
+    with pytest.raises(NotAPackage, match="the component of step train has to be either"):
+        read(content)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ class StepSpec:
 
 @dataclass(frozen=True)
 class PackageContent:
-    """`platform` is the second document of a package (Kubernetes settings by step), empty where there is none."""
+    """`platform` is the second document of a package (Kubernetes settings by step's executor, `*` for all of it), empty
+    where there is none.
+    """
 
     name: str
     description: str

@@ -7,13 +7,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from kfops.domain.package import InputSpec, InputType, PackageContent, StepKind, StepSpec
+from kfops.domain.plain_yaml import NotPlain, plain_documents
 
 LARGEST_BYTES = 2 << 20
 _DEEPEST = 60
-_MOST_NODES = 200_000
 _MOST_STEPS = 500
 _TYPES = {
     "NUMBER_INTEGER": InputType.INT,
@@ -23,7 +21,7 @@ _TYPES = {
     "LIST": InputType.LIST,
     "STRUCT": InputType.DICT,
 }
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same rules in C, which large packages need
+_PLATFORM = "kubernetes"
 _EXECUTOR = "kfp.dsl.executor_main"
 _PIP = re.compile(r"-m pip install (.*?)(?:&&|\n|$)", re.DOTALL)
 # Names become folders, keys of an object storage and words of a reply: as KFP's compiler writes them, and nothing else.
@@ -55,18 +53,10 @@ def read_package(text: str) -> PackageContent:
 
 
 def _documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    size = len(text.encode(errors="surrogatepass"))
-    if size > LARGEST_BYTES:
-        raise NotAPackage(f"the package has {size} bytes; expected at most {LARGEST_BYTES}")
     try:
-        _look_first(text)
-        documents = [document for document in yaml.load_all(text, Loader=_LOADER) if document]
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" at line {place.line + 1}" if place else ""
-        raise NotAPackage(f"the package is not valid YAML{where}") from error
-    except (ValueError, RecursionError) as error:  # a date that is none, for instance
-        raise NotAPackage(f"the package cannot be read: {error}") from error
+        documents = [document for document in plain_documents(text, LARGEST_BYTES) if document]
+    except NotPlain as error:
+        raise NotAPackage(f"the package {error}") from error
     specs = [d for d in documents if isinstance(d, dict) and "pipelineInfo" in d and "root" in d]
     platforms = [d for d in documents if isinstance(d, dict) and "platforms" in d]
     if len(specs) != 1 or len(platforms) > 1 or len(specs) + len(platforms) != len(documents):
@@ -75,21 +65,6 @@ def _documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "and at most one document of platform settings"
         )
     return specs[0], platforms[0] if platforms else {}
-
-
-def _look_first(text: str) -> None:
-    """An alias makes a small text large and a deep one breaks readers: both are refused before anything is built."""
-    depth = 0
-    for nodes, event in enumerate(yaml.parse(text, Loader=_LOADER)):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            line = event.start_mark.line + 1 if event.start_mark else "?"
-            raise NotAPackage(f"line {line} of the package has an anchor or an alias; expected plain YAML")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _DEEPEST or nodes > _MOST_NODES:
-            raise NotAPackage("the package is nested too deeply or has too many entries")
 
 
 def _name(name: Any, what: str) -> str:
@@ -137,6 +112,10 @@ def _steps(spec: Mapping[str, Any]) -> Iterator[StepSpec]:
             component = task["componentRef"]["name"]
             content = components[component]
             maybe = is_conditional or bool(task.get("triggerPolicy", {}).get("condition"))
+            if ("dag" in content) == ("executorLabel" in content):
+                raise NotAPackage(
+                    f"the component of step {path}{name} has to be either a pipeline (dag) or a step (executorLabel)"
+                )
             if "dag" in content:
                 yield from below(content["dag"], f"{path}{name}/", is_conditional=maybe, depth=depth + 1)
             else:
@@ -170,9 +149,9 @@ def _step(
     executor: Mapping[str, Any],
     is_conditional: bool,
 ) -> StepSpec:
+    kind = _kind(executor, name)
     container = executor.get("container", {})
     command = [str(word) for word in [*container.get("command", []), *container.get("args", [])]]
-    kind = StepKind.IMPORTER if "importer" in executor else StepKind.CONTAINER
     if any(_EXECUTOR in word for word in command):
         kind = StepKind.PYTHON
     outputs = content.get("outputDefinitions", {}).get("artifacts", {})
@@ -192,6 +171,16 @@ def _step(
             _name(key, f"an output of step {name}"): str(_artifact_type(value))
             for key, value in outputs.items()
         },
+    )
+
+
+def _kind(executor: Mapping[str, Any], step: str) -> StepKind:
+    for kind in (StepKind.CONTAINER, StepKind.IMPORTER):
+        if executor.keys() == {kind.value} and isinstance(executor[kind.value], Mapping):
+            return kind
+    raise NotAPackage(
+        f"the executor of step {step} has {', '.join(map(str, executor))[:60] or 'nothing'}; "
+        "expected either a container or an importer"
     )
 
 
@@ -218,14 +207,22 @@ def _packages(command: list[str]) -> Iterator[str]:
 
 
 def _platform(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Settings by step's executor, `*` for the whole pipeline; every platform counts."""
-    found: dict[str, dict[str, Any]] = {}
-    for platform in document.get("platforms", {}).values():
-        for executor, settings in platform.get("deploymentSpec", {}).get("executors", {}).items():
-            found.setdefault(str(executor).removeprefix("exec-"), {}).update(settings)
-        rest = {key: value for key, value in platform.items() if key != "deploymentSpec"}
-        rest |= platform.get("pipelineConfig", {}) if "pipelineConfig" in rest else {}
-        rest.pop("pipelineConfig", None)
-        if rest:
-            found.setdefault("*", {}).update(rest)
-    return found
+    """Settings by step's executor, as it is named there; `*` for the whole pipeline. No entry hides another."""
+    platforms = document.get("platforms", {})
+    if platforms.keys() - {_PLATFORM}:
+        raise NotAPackage(
+            f"the package has settings of the platforms {', '.join(map(str, platforms))[:200]}; "
+            f"expected those of {_PLATFORM} only"
+        )
+    settings = dict(platforms.get(_PLATFORM, {}))
+    of_steps = settings.pop("deploymentSpec", {})
+    of_pipeline = settings.pop("pipelineConfig", {})
+    twice = settings.keys() & of_pipeline.keys()
+    if of_steps.keys() - {"executors"} or twice:
+        raise NotAPackage("the package has platform settings in a place where KFP's compiler writes none")
+    found = {
+        _name(executor, "an executor with platform settings"): dict(its)
+        for executor, its in of_steps.get("executors", {}).items()
+    }
+    whole = {**settings, **of_pipeline}
+    return {**found, "*": whole} if whole else found

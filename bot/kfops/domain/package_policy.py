@@ -58,8 +58,8 @@ def _is_of(image: str, repository: str) -> bool:
 
 
 def _settings(content: PackageContent, allowed: Allowed) -> Iterator[str]:
-    for step, settings in content.platform.items():
-        where = "the pipeline" if step == "*" else f"step {step}"
+    for executor, settings in content.platform.items():
+        where = "the pipeline" if executor == "*" else f"step {executor.removeprefix('exec-')}"
         for name, value in settings.items():
             if name in {"secretAsEnv", "secretAsVolume", "imagePullSecret"}:
                 for secret in _secrets(value):
