@@ -208,11 +208,6 @@ def test_other_files_are_refused(room, repository, pipeline, words):
     assert words in failure.summary
 
 
-def test_images_outside_the_operators_list_are_refused(room, repository):
-    strict = Allowed(images=("registry.example.com/ml",))
-    assert "uses the image python:3.11-slim" in compiled(room, repository, strict).summary
-
-
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -162,7 +162,8 @@ CLAUSES: dict[str, dict[str, tuple[str, ...]]] = {
         "no network": ("test_r11_loopback_and_the_world_are_out_of_reach",),
         "the package is hostile data": (
             "test_r11_what_is_no_package_is_refused",
-            "test_r11_images_are_held_against_the_list",
+            "test_r11_an_input_whose_name_is_no_name_is_refused",
+            "test_r10_r11_a_step_in_an_image_that_is_not_granted_is_refused_before_anything_runs",
             "test_r11_platform_settings_are_held_against_the_list",
         ),
         "outputs are opened without following links": ("test_r11_links_among_the_outputs_lead_nowhere",),

@@ -13,7 +13,7 @@ from kfops.config.errors import ConfigError
 from kfops.config.load import rules_of
 from kfops.config.meaning import Rules
 from kfops.config.policy import OPEN_POLICY, freeze_at, grant_of, is_served, load_policy, run_timeout
-from kfops.config.tighten import allows_image, data_refusal, environment_refusal, tighten
+from kfops.config.tighten import data_refusal, environment_refusal, image_refusal, tighten
 from kfops.config.who import Who
 from kfops.domain.pull_request import Permission
 
@@ -138,13 +138,21 @@ def test_r10_without_grants_addresses_are_open_and_local_paths_are_not():
     assert data_refusal(OPEN_POLICY, "any/thing", "file:///etc/passwd") is not None
 
 
-def test_r11_images():
-    grant = grant_of(POLICY, "acme/churn")
-    assert allows_image(grant, "python:3.11")
-    assert allows_image(grant, "registry.example.com/ml/churn/trainer@sha256:00")
-    assert not allows_image(grant, "registry.example.com/ml/churnx")
-    assert not allows_image(grant, "evil.example.com/python:3.11")
-    assert not allows_image(grant, "pythonx")
+def test_r10_r11_images():
+    assert image_refusal(POLICY, "acme/churn", "python:3.11") is None
+    built = f"registry.example.com/ml/churn/trainer@sha256:{'0' * 64}"
+    assert image_refusal(POLICY, "acme/churn", built) is None
+    for foreign in (
+        "registry.example.com/ml/churnx",
+        "evil.example.com/python:3.11",
+        "pythonx",
+        "python:5000/x",
+    ):
+        refusal = image_refusal(POLICY, "acme/churn", foreign)
+        assert (refusal.rule, refusal.found) == ("repositories.….image_repositories", f"“{foreign}”")
+        assert refusal.expected == "one of registry.example.com/ml/churn, python"
+    assert image_refusal(POLICY, "evil/churn", "python:3.11").expected == "none"
+    assert image_refusal(OPEN_POLICY, "evil/churn", "anything at all") is None
 
 
 def test_freezes():

@@ -209,13 +209,6 @@ def test_r11_nonsense_is_refused_and_nothing_else_is_raised(part, nonsense):
         assert str(refusal)  # noqa: PT017 - reading may succeed
 
 
-def test_r11_images_are_held_against_the_list():
-    content = read(spec())
-    assert objections(content, Allowed(images=("python",))) == ()
-    (first, _) = objections(content, Allowed(images=("pyth", "registry.example.com/ml")))
-    assert "step inner/prepare uses the image python:3.11-slim" in first
-
-
 SECRET = {"secretAsVolume": [{"secretName": "theirs"}]}
 
 

@@ -41,7 +41,7 @@ class Grant(Section):
     data_prefixes: tuple[StoragePrefix, ...] = ()
     """Where its data may lie, besides the repository itself: `s3://ml/churn/`."""
     image_repositories: tuple[ImageRepository, ...] = ()
-    """Where its images may be pushed to, and pulled from by its steps."""
+    """Where its images may be pushed to, and pulled from by its steps where those run in images (Kubeflow)."""
     environments: tuple[Identifier, ...] = ("staging", "production")
     """Environments that it may deploy to."""
     build_images: bool = False

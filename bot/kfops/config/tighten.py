@@ -10,7 +10,8 @@ from types import MappingProxyType
 from kfops.command.identifiers import shown
 from kfops.config.deployment import Canary
 from kfops.config.meaning import Environment, Rules
-from kfops.config.policy import Grant, Limits, Policy, grant_of, is_served
+from kfops.config.policy import Limits, Policy, grant_of, is_served
+from kfops.domain.image_reference import lies_in, repository_of
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -64,7 +65,7 @@ def _refusals(rules: Rules, policy: Policy, repository: str) -> Iterator[PolicyR
         if environment.name in grant.environments and environment.namespace not in grant.namespaces:
             message = f"the repository has no right to the namespace of {environment.name}"
             yield _not_granted("namespaces", message, environment.namespace, grant.namespaces)
-    if rules.registry is not None and not allows_image(grant, rules.registry):
+    if rules.registry is not None and not lies_in(rules.registry, grant.image_repositories):
         message = "the repository has no right to this image repository"
         yield _not_granted("image_repositories", message, rules.registry, grant.image_repositories)
 
@@ -104,10 +105,16 @@ def data_refusal(policy: Policy, repository: str, location: str) -> PolicyRefusa
     return _not_granted("data_prefixes", "the repository has no right to this data", location, granted)
 
 
-def allows_image(grant: Grant, image: str) -> bool:
-    """Whether `image` lies in a granted repository or below it; `registry/ml` does not grant `registry/mlx`."""
-    name = image.partition("@")[0]
-    return any(name == one or name.startswith((f"{one}/", f"{one}:")) for one in grant.image_repositories)
+def image_refusal(policy: Policy, repository: str, image: str) -> PolicyRefusal | None:
+    """Whether a step may run in `image`: one of a granted repository or below it (R10). Without grants, in any."""
+    if policy.repositories is None:
+        return None
+    grant = grant_of(policy, repository)
+    granted = grant.image_repositories if grant else ()
+    place = repository_of(image)
+    if place is not None and lies_in(place, granted):
+        return None
+    return _not_granted("image_repositories", "the repository has no right to this image", image, granted)
 
 
 def _environment(environment: Environment, policy: Policy) -> Environment:

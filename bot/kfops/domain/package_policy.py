@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfops.domain.package import PackageContent, StepKind
+from kfops.domain.package import PackageContent
 
 # Where and how a pod is placed, and nothing that gives it rights, secrets or somebody's volume. Labels and annotations
 # (podMetadata) can: of cloud roles, of secrets' injectors, of what network policies choose by.
@@ -26,35 +26,17 @@ _HARMLESS = frozenset(
 
 @dataclass(frozen=True)
 class Allowed:
-    """The operator's lists. `images`: repositories (`python`, `registry.example.com/ml`) that steps may use, with
-    everything below them; None allows all. `platform`: settings beyond the harmless ones, by KFP's names
-    (`pvcMount`, `secretAsEnv`, …). `secrets`: names of Kubernetes secrets.
+    """The operator's lists. `platform`: settings beyond the harmless ones, by KFP's names (`pvcMount`, `secretAsEnv`, …).
+    `secrets`: names of Kubernetes secrets.
     """
 
-    images: tuple[str, ...] | None = None
     platform: frozenset[str] = frozenset()
     secrets: frozenset[str] = frozenset()
 
 
 def objections(content: PackageContent, allowed: Allowed) -> tuple[str, ...]:
     """Sentences, one for each thing that is not allowed; empty when all is well."""
-    return (*_images(content, allowed), *_settings(content, allowed))
-
-
-def _images(content: PackageContent, allowed: Allowed) -> Iterator[str]:
-    if allowed.images is None:
-        return
-    for step in content.steps:
-        if step.kind is not StepKind.IMPORTER and not any(_is_of(step.image, one) for one in allowed.images):
-            yield (
-                f"step {step.name} uses the image {step.image or '(none)'}; "
-                f"expected one of {', '.join(allowed.images) or 'none at all'}"
-            )
-
-
-def _is_of(image: str, repository: str) -> bool:
-    rest = image.removeprefix(repository)
-    return rest != image and rest[:1] in {"", "/", ":", "@"}
+    return tuple(_settings(content, allowed))
 
 
 def _settings(content: PackageContent, allowed: Allowed) -> Iterator[str]:

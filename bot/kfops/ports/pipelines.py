@@ -54,6 +54,11 @@ class RunOrder:
 
 
 class Pipelines(Protocol):
+    @property
+    def pulls_images(self) -> bool:
+        """Whether steps run in the images that the package names."""
+        ...
+
     def compile(self, order: CompileOrder) -> Package | CompileFailure:
         """Compile and check. What the repository did wrong is a `CompileFailure`, not an exception."""
         ...

@@ -44,13 +44,17 @@ def source(
     steps: Mapping[str, float] | None = None,
     inputs: Mapping[str, Any] | None = None,
     fails: str = "",
+    image: str = "",
     **model: Any,
 ) -> str:
-    """The text of a pipeline: its steps with their seconds, its inputs, the step that fails, and what its model is."""
+    """The text of a pipeline: its steps with their seconds, its inputs, the step that fails, the image that all name, and
+    what its model is.
+    """
     told = {
         "steps": dict(steps or {"train": 3.0, "evaluate": 1.0}),
         "inputs": dict(inputs or {"seed": 0}),
         "fails": fails,
+        "image": image,
         "model": model,
     }
     return f"{pformat(told)}\n"
@@ -70,7 +74,11 @@ class _Run:
 
 
 class InMemoryPipelines:
-    """`runs` maps names to runs made: what a test of "nothing twice" counts."""
+    """`runs` maps names to runs made: what a test of "nothing twice" counts. `pulls_images`: as of an engine whose steps
+    run in images.
+    """
+
+    pulls_images = False
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self._root, self._clock = root, clock
@@ -223,7 +231,7 @@ def _content(told: Mapping[str, Any]) -> PackageContent:
     inputs = tuple(
         InputSpec(name, _TYPES[type(default)], default) for name, default in sorted(told["inputs"].items())
     )
-    steps = tuple(StepSpec(name, name, StepKind.PYTHON) for name in told["steps"])
+    steps = tuple(StepSpec(name, name, StepKind.PYTHON, told.get("image", "")) for name in told["steps"])
     return PackageContent("in-memory", "", inputs, steps)
 
 

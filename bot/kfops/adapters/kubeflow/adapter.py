@@ -46,6 +46,8 @@ class KubeflowPipelines:
     `service_account`: what the steps run under; the operator's, limited to the repository's part of the bucket.
     """
 
+    pulls_images = True
+
     def __init__(
         self,
         server: KubeflowServer,

@@ -21,7 +21,7 @@ from kfops.ports.pipelines import CompileOrder
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead
-from kfops.workflow.runs import commit, environment, evidence, reaching
+from kfops.workflow.runs import commit, environment, evidence, pulling, reaching
 
 RUN_ID = (
     "kfops_run_id"  # an input of this name is told by which number the bot will look for what was registered
@@ -54,6 +54,8 @@ def packaged(
         return Refusal(problem.reason_code.value, sentence, problem.found, problem.expected, problem.hint)
     if (out_of_reach := reaching.refused(context, read, work, made, values)) is not None:
         return out_of_reach
+    if (foreign := pulling.refused(context, read, made)) is not None:
+        return foreign
     if any(one.name == RUN_ID for one in made.inputs):
         values = replace(values, values={**values.values, RUN_ID: str(context.operation.id)})
     return replace(

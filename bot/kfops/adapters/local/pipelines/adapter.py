@@ -45,6 +45,8 @@ class LocalPipelines:
     Thread-safe. A run's source folder must stay until the run has ended. Steps are not cached between runs.
     """
 
+    pulls_images = False
+
     def __init__(
         self,
         root: Path,
