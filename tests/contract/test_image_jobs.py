@@ -79,7 +79,7 @@ def order(folder: Path, registry: str, text: str, tag: str = "c0ffee") -> ImageO
     (folder / "image").mkdir(exist_ok=True)
     (folder / "image" / "train.py").write_text("print('hello')\n")
     (folder / "image" / "Dockerfile").write_text(text)
-    return ImageOrder(folder, "image", "Dockerfile", f"{registry}/ml/trainer", tag)
+    return ImageOrder(folder, "image", "Dockerfile", f"{registry}/ml/trainer", tag, owner=7)
 
 
 def test_an_image_is_built_pushed_and_known_by_its_digest(images, node, registry, tmp_path):

@@ -48,7 +48,12 @@ def order(folder: Path, registry: str, text: str, tag: str = "c0ffee", **more: o
     (folder / "image").mkdir(exist_ok=True)
     (folder / "image" / "train.py").write_text("print('hello')\n")
     (folder / "image" / "Dockerfile").write_text(text)
-    made = {"context": "image", "dockerfile": "Dockerfile", "repository": f"{registry}/ml/trainer"} | more
+    made = {
+        "context": "image",
+        "dockerfile": "Dockerfile",
+        "repository": f"{registry}/ml/trainer",
+        "owner": 7,
+    } | more
     return ImageOrder(folder, tag=tag, **made)
 
 
@@ -130,6 +135,35 @@ def test_r11_a_context_that_is_a_link_out_of_the_repository_is_not_followed(imag
     assert isinstance(images.build(asked), ImageFailure)
 
 
+def test_r11_a_dockerfile_that_a_preprocessor_would_fill_with_the_bots_files_is_refused(
+    images, registry, tmp_path
+):
+    secret = tmp_path / "secret"
+    secret.write_text("LABEL secret=of-the-bot\n")
+    asked = order(tmp_path, registry, "FROM scratch\n", dockerfile="Dockerfile.in")
+    (tmp_path / "image" / "Dockerfile.in").write_text(f'FROM scratch\n#include "{secret}"\n')
+
+    answer = images.build(asked)
+    assert isinstance(answer, ImageFailure)
+    assert "dockerfile is 'Dockerfile.in'; expected a file that needs no preprocessor" in answer.summary
+
+
+def test_r13_images_and_layers_of_another_repositorys_builds_are_not_found(images, tmp_path):
+    """Nobody answers at that registry: what is there is there by an earlier build."""
+    nowhere = "127.0.0.1:9"
+
+    def build(text: str, tag: str, owner: int) -> ImageBuilt | ImageFailure:
+        return images.build(order(tmp_path, nowhere, text, tag=tag, owner=owner))
+
+    on_top = f"FROM {nowhere}/ml/trainer:mine\nCOPY Dockerfile /\n"
+    with pytest.raises(Unavailable, match="was built and could not be pushed"):
+        build("FROM scratch\nCOPY train.py /\n", "mine", 1)
+    with pytest.raises(Unavailable, match="was built and could not be pushed"):
+        build(on_top, "own", 1)
+
+    assert isinstance(build(on_top, "foreign", 2), ImageFailure)
+
+
 def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, registry, tmp_path):
     rootfs = tmp_path / "image"
     rootfs.mkdir()
@@ -152,7 +186,7 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, r
         time.sleep(0.02)
     assert str(images.root) not in Path("/proc/mounts").read_text()
 
-    listed = images.root / "storage" / "overlay-containers" / "containers.json"
+    listed = images.root / "7" / "storage" / "overlay-containers" / "containers.json"
     assert json.loads(listed.read_text()) == []
 
 

@@ -21,6 +21,8 @@ copyreg.pickle(type(RLock()), _made_anew)
 class Shared:
     """Every method of what was put there with `share`, on its present state."""
 
+    pulls_images = False  # of the port `Pipelines`: the one thing that is no method
+
     def __init__(self, path: Path) -> None:
         self._path = path
 

@@ -10,7 +10,8 @@ from typing import Protocol
 @dataclass(frozen=True)
 class ImageOrder:
     """One image of the checked-out commit. `context` and `dockerfile` are paths in `source_dir`, the latter in the
-    former. `repository` is where it is pushed to (`registry.example.com/ml/trainer`), `tag` names the commit.
+    former. `repository` is where it is pushed to (`registry.example.com/ml/trainer`), `tag` names the commit. `owner` is
+    the forge's number of the repository whose commit it is: no build finds layers and images of another owner's (R13).
     """
 
     source_dir: Path
@@ -18,6 +19,7 @@ class ImageOrder:
     dockerfile: str
     repository: str
     tag: str
+    owner: int
     timeout_s: float = 1800.0
 
 

@@ -39,7 +39,7 @@ _GRACE_S = 5.0
 
 @dataclass(frozen=True)
 class BuildahImages:
-    """The port `Images`. `root` keeps layers between builds. `is_plain`: registries on this machine speak no TLS.
+    """The port `Images`. `root` keeps each owner's layers between builds. `is_plain`: registries on this machine speak no TLS.
 
     `credentials`: (user, password) of the registry, for pushing; no step of a build runs while they are at hand.
     """
@@ -62,26 +62,27 @@ class BuildahImages:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="kfops-image-") as folder:
             name = f"{order.repository}:{order.tag}"
-            built = self._run(build_words(order, name), Path(folder), order.timeout_s)
+            store = self.root.absolute() / str(order.owner) / "storage"
+            built = self._run(build_words(order, name), Path(folder), store, order.timeout_s)
             if built is not None:
                 return built
             digest = Path(folder) / "digest"
             push = ["push", f"--digestfile={digest}", *self._registry(order.repository, Path(folder)), name]
-            pushed = self._run(push, Path(folder), _PUSH_S)
+            pushed = self._run(push, Path(folder), store, _PUSH_S)
             if pushed is not None:
                 raise Unavailable(f"{order.repository} was built and could not be pushed: {pushed.summary}")
             reference = f"{order.repository}@{digest.read_text().strip()}"
         return ImageBuilt(reference, round(time.monotonic() - began, 1))
 
-    def _run(self, words: list[str], folder: Path, timeout_s: float) -> ImageFailure | None:
+    def _run(self, words: list[str], folder: Path, store: Path, timeout_s: float) -> ImageFailure | None:
         """None when it went well. It and all that it started end within the time."""
         program = shutil.which("buildah")
         if program is None:
             raise Refused(
                 "there is no buildah here", fix="install Debian's package buildah, or set KFOPS_IMAGES=none"
             )
-        self.root.mkdir(parents=True, exist_ok=True)
-        places = ["--root", str(self.root.absolute() / "storage"), "--runroot", str(folder / "run")]
+        store.parent.mkdir(parents=True, exist_ok=True)
+        places = ["--root", str(store), "--runroot", str(folder / "run")]
         process = subprocess.Popen(
             [*_alone(), program, *places, *words],
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(folder), "LC_ALL": "C.UTF-8"},
@@ -139,6 +140,10 @@ def problem_of(order: ImageOrder) -> str:
     for said, path in (("context", order.context), ("dockerfile", order.dockerfile)):
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             return f"images.build: {said} is {path!r}; expected a path in the repository"
+    if order.dockerfile.lower().endswith(
+        ".in"
+    ):  # buildah hands such a file to a preprocessor, which reads any file
+        return f"images.build: dockerfile is {order.dockerfile!r}; expected a file that needs no preprocessor: no name in .in"
     root, context = order.source_dir.resolve(), order.source_dir / order.context
     if not context.is_dir() or context.resolve() != root / order.context:  # a link leads elsewhere
         return f"images.build: there is no folder {order.context} in the repository"

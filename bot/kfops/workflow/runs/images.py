@@ -57,6 +57,7 @@ def _order(context: Context, rules: Rules, image: Image) -> ImageOrder:
         dockerfile=image.dockerfile,
         repository=f"{rules.registry}/{image.name}",
         tag=str(context.operation.subject.head_sha),
+        owner=context.operation.subject.repository_id,
     )
 
 
