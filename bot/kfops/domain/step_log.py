@@ -185,4 +185,6 @@ def _count(value: Any) -> int | None:
 
 
 def _word(value: Any) -> str | None:
-    return plain(value)[:_LONGEST_WORD] or None if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return "".join(filter(str.isprintable, plain(value)))[:_LONGEST_WORD] or None

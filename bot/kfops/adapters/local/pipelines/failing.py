@@ -12,11 +12,10 @@ from typing import Any
 from kfops.adapters.local.outputs import read_output
 from kfops.adapters.local.pipelines.following import Following
 from kfops.domain.run import Failure, FailureKind
-from kfops.domain.step_log import Frame, frames, last_words, place_of
+from kfops.domain.step_log import Frame, frames, last_words, place_of, plain
 from kfops.ports.errors import Refused
 
 _MARK = "KFOPS_RUN "
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_SOURCES = 500
 _LARGEST_SOURCE = 256 << 10
 _NOT_LOOKED_AT = {".git", ".venv", "venv", "node_modules", "__pycache__"}
@@ -66,9 +65,9 @@ def _of_the_engine(following: Following, exit_code: int) -> Failure:
 def _error(line: str) -> str:
     try:
         content: Any = json.loads(line.removeprefix(_MARK))
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
-    return _ANSI.sub("", str(content.get("error", "")))[:2000] if isinstance(content, dict) else ""
+    return plain(str(content.get("error", ""))) if isinstance(content, dict) else ""
 
 
 def _hint(summary: str, tail: list[str], memory_bytes: int) -> str:

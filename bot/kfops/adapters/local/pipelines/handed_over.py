@@ -89,6 +89,7 @@ class HandedOver:
             f"{step}.{name}": value
             for step, output in outputs
             for name, value in _mapping(output.get("parameterValues")).items()
+            if name.isprintable()
         }
         kept = {"metrics": metrics, "values": values, "problems": self.problems}
         (fresh / "taken.json").write_text(json.dumps(kept), encoding="utf-8")
@@ -146,7 +147,10 @@ def _metrics(file: Path, outputs: Sequence[tuple[str, Mapping[str, Any]]]) -> di
 
 
 def _numbers(content: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {str(name)[:_LONGEST_NAME]: finite_number(value) for name, value in content.items()}
+    """By names that can be shown and stored: a step may write any character that JSON can."""
+    numbers = {
+        name[:_LONGEST_NAME]: finite_number(value) for name, value in content.items() if name.isprintable()
+    }
     return {name: number for name, number in list(numbers.items())[:_MOST_METRICS] if number is not None}
 
 
