@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,17 +41,33 @@ def check_size(size: Size, *, is_all: bool = True) -> None:
 
 
 def remove_leaving_links(folder: Path) -> tuple[str, ...]:
-    """Removes symbolic links that are absolute or lead out of the folder, chains included; their paths."""
+    """Removes symbolic links that are absolute or lead out of the folder, chains included; their paths. Refused where not
+    all of the folder can be looked at.
+    """
+    try:
+        leaving = list(_leaving(folder))
+        for path in leaving:
+            path.unlink()
+    except OSError as error:
+        told = str(error.filename or "")
+        raise Refused(
+            f"the commit has a path that cannot be looked at here (…{told[-60:]!r}, {len(told)} characters): {error.strerror}",
+            fix="give the repository's files shorter paths",
+        ) from error
+    return tuple(str(path.relative_to(folder)) for path in leaving)
+
+
+def _leaving(folder: Path) -> Iterator[Path]:
     root = os.path.realpath(folder)
-    leaving = []
-    for place, folders, files in os.walk(folder, followlinks=False):
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=stop, followlinks=False):
         for name in (*folders, *files):
             path = Path(place, name)
             if path.is_symlink() and _leaves(path, root):
-                leaving.append(path)
-    for path in leaving:
-        path.unlink()
-    return tuple(str(path.relative_to(folder)) for path in leaving)
+                yield path
 
 
 def _leaves(link: Path, root: str) -> bool:
