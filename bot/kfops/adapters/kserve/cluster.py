@@ -22,6 +22,7 @@ from kfops.ports.serving import Arm
 Document = dict[str, Any]
 
 _LONGEST_WORDS = 500
+_LARGEST_TAIL = 64 << 10
 _OF_THE_MODEL = {FailureKind.DOES_NOT_START, FailureKind.DIED}
 
 
@@ -73,7 +74,12 @@ class Cluster:
         """Of the container that ended, from its log; where that cannot be had, there are none."""
         for pod in pods:
             path = f"{names.pods(self.key.namespace)}/{pod['metadata']['name']}/log"
-            query = {"container": "kserve-container", "tailLines": "5", "previous": "true"}
+            query = {
+                "container": "kserve-container",
+                "tailLines": "5",
+                "previous": "true",
+                "limitBytes": str(_LARGEST_TAIL),
+            }
             with contextlib.suppress(Unavailable, Refused):
                 return (self.kubernetes.text(path, query) or "").strip()[-_LONGEST_WORDS:]
         return ""

@@ -28,6 +28,7 @@ _ENDED = {
     "Error": "the step failed",
 }
 _TAIL_LINES = 400
+_TAIL_BYTES = 1 << 20
 _DRIVERS = ("-driver", "-dag-driver", "root")
 
 
@@ -76,7 +77,9 @@ class RunPods:
     def _log(self, pod: Mapping[str, Any]) -> tuple[str, ...]:
         path = f"{self._path}/{pod['metadata']['name']}/log"
         try:
-            text = self._kubernetes.text(path, {"container": "main", "tailLines": str(_TAIL_LINES)})
+            text = self._kubernetes.text(
+                path, {"container": "main", "tailLines": str(_TAIL_LINES), "limitBytes": str(_TAIL_BYTES)}
+            )
         except (Refused, Unavailable):
             return ()
         return tuple((text or "").splitlines())

@@ -43,8 +43,7 @@ def copy_output(root: Path, relative: str, target: Path, *, largest: int, most_f
 
     Refused like `read_output`, and for anything but files and folders; something may then be left at `target`.
     """
-    with _descended(root, PurePosixPath(relative).parts[:-1], relative) as folder:
-        name = PurePosixPath(relative).name
+    with _reached(root, relative) as (folder, name):
         left = _Left(largest, most_files)
         if _is_folder(folder, name, relative):
             with _folder(folder, name, relative) as inner:
@@ -57,8 +56,8 @@ def copy_output(root: Path, relative: str, target: Path, *, largest: int, most_f
 def exists(root: Path, relative: str) -> bool:
     """Is there a file or a folder, reached without a link?"""
     try:
-        with _descended(root, PurePosixPath(relative).parts[:-1], relative) as folder:
-            mode = os.stat(PurePosixPath(relative).name, dir_fd=folder, follow_symlinks=False).st_mode
+        with _reached(root, relative) as (folder, name):
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except (Refused, OSError):
         return False
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
@@ -116,9 +115,18 @@ def _is_folder(folder: int, name: str, shown: str) -> bool:
 
 @contextmanager
 def _opened(root: Path, relative: str) -> Iterator[BinaryIO]:
-    path = PurePosixPath(relative)
-    with _descended(root, path.parts[:-1], relative) as folder, _file(folder, path.name, relative) as file:
+    with _reached(root, relative) as (folder, name), _file(folder, name, relative) as file:
         yield file
+
+
+@contextmanager
+def _reached(root: Path, relative: str) -> Iterator[tuple[int, str]]:
+    """The folder that holds what is meant, and its name there."""
+    path = PurePosixPath(relative)
+    if path.name in {"", ".."}:
+        raise Refused(f"{relative}: expected a path below the folder")
+    with _descended(root, path.parts[:-1], relative) as folder:
+        yield folder, path.name
 
 
 @contextmanager

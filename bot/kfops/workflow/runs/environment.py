@@ -14,6 +14,7 @@ from kfops.domain.requirements import LARGEST_BYTES
 from kfops.ports.environments import EnvironmentOrder, Making, NotMade
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context, End, Next, Step
+from kfops.workflow.runs.commit import file_of
 
 TICK = timedelta(seconds=1)
 
@@ -50,8 +51,8 @@ def _order(context: Context, facts: RunFacts, work: Work) -> EnvironmentOrder | 
         return EnvironmentOrder()
     text = None
     if file is not None:
-        path = context.source_dir / file
-        if not path.is_file() or path.is_symlink() or path.stat().st_size > LARGEST_BYTES:
+        path = file_of(context.source_dir, file)
+        if path is None or path.stat().st_size > LARGEST_BYTES:
             return NotMade(
                 f"{file} is no file of at most {LARGEST_BYTES} bytes at this commit (pipeline.requirements)"
             )

@@ -7,11 +7,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeGuard
 
 from kfops.adapters.local.confined import Ended
 from kfops.adapters.local.confinement import Limits
 from kfops.adapters.local.environments.inside_path import bound, imported
-from kfops.adapters.local.outputs import read_output
+from kfops.adapters.local.outputs import exists, read_output
 from kfops.adapters.local.pipelines.suitable import unsuitable
 from kfops.adapters.local.short_work import ShortWork, Workroom
 from kfops.domain.package import CompileFailure, Package
@@ -115,11 +116,16 @@ def _understood(ended: Ended, order: CompileOrder) -> str | CompileFailure:
     line, path = content.get("line"), content.get("file")
     return CompileFailure(
         summary=str(content.get("error", "the pipeline does not compile"))[:2000],
-        path=path if isinstance(path, str) and (order.source_dir / path).is_file() else order.pipeline,
+        path=path if _is_of_the_repository(path, order) else order.pipeline,
         line=line if isinstance(line, int) and line > 0 else None,
         code=str(content.get("code") or "")[:500],
         log_tail=ended.log_tail,
     )
+
+
+def _is_of_the_repository(path: object, order: CompileOrder) -> TypeGuard[str]:
+    """What the pipeline's process calls a place: no other file is looked for, so that none is told by its being there."""
+    return isinstance(path, str) and path.isprintable() and exists(order.source_dir, path)
 
 
 def _read(source_dir: Path, path: str) -> str | CompileFailure:
