@@ -297,6 +297,15 @@ def test_r11_a_component_is_either_a_pipeline_or_a_step():
             Allowed(secrets=frozenset({"mine"})),
             "whose name is an input",
         ),
+        (
+            {
+                "secretAsEnv": [
+                    {"secretName": "mine", "secret_name_parameter": {"component_input_parameter": "x"}}
+                ]
+            },
+            Allowed(secrets=frozenset({"mine"})),
+            "spelled in another way",
+        ),
     ],
 )
 def test_r11_platform_settings_are_held_against_the_list(settings, allowed, words):

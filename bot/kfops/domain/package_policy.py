@@ -61,6 +61,8 @@ def _secrets(value: Any) -> Iterator[str]:
         constant = (
             parameter.get("runtimeValue", {}).get("constant") if isinstance(parameter, Mapping) else None
         )
+        if any("_" in str(key) for key in (*entry, *(parameter if isinstance(parameter, Mapping) else ()))):
+            yield "whose name is spelled in another way than KFP's compiler does"  # as readers of protobuf take it too
         names = {str(name) for name in (entry.get("secretName"), constant) if name}
         yield from names or {"whose name is an input"}
         if parameter and constant is None:
