@@ -100,7 +100,9 @@ class Operation:
     created_at: datetime
     due_at: datetime
     after: int | None = None
-    failures: int = 0
+    failures: int = 0  # in a row, for what was not there
+    defects: int = 0  # in a row, for what nobody expected
+    failing_since: datetime | None = None  # the first of these in a row
     fence: int = 0
     cancel_by: str | None = None
     outcome: Outcome | None = None

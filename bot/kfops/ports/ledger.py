@@ -76,6 +76,8 @@ class Saved:
     facts: Mapping[str, Any]
     due_at: datetime
     failures: int = 0
+    defects: int = 0
+    failing_since: datetime | None = None
     outcome: Outcome | None = None
     reason_code: str | None = None
     ended_at: datetime | None = None

@@ -100,6 +100,8 @@ operations = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False, default=0),
+    sa.Column("defects", sa.Integer, nullable=False, default=0),
+    sa.Column("failing_since", Moment),
     sa.Column("owner", sa.String(128)),
     sa.Column("lease_until", Moment),
     sa.Column("fence", sa.BigInteger, nullable=False, default=0),
