@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import structlog
+
 from kfops.domain.facts import DeployFacts
 from kfops.domain.operation import ROLLOUTS, RUNS, TRAININGS, Kind, Operation, Outcome
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.forge import CheckConclusion, CheckReport, DeploymentState
+from kfops.ports.ledger import Fenced
 from kfops.rules.replies.outside import description
 from kfops.workflow.context import Context, Facts
 from kfops.workflow.holding import give_back
@@ -18,6 +21,7 @@ from kfops.workflow.telling import REACTIONS, external_id, react, tell
 PATIENCE = timedelta(hours=6)
 AGAIN = timedelta(minutes=10)
 LATE = timedelta(minutes=2)  # by then the last call of a worker that was paused past its lease has come in
+log = structlog.get_logger("kfops.closing")
 CONCLUSIONS = {
     Outcome.SUCCEEDED: CheckConclusion.SUCCESS,
     Outcome.FAILED: CheckConclusion.FAILURE,
@@ -32,19 +36,15 @@ CONCLUSIONS = {
 def close(context: Context, facts: Facts) -> None:
     """All of it is idempotent: a crash in the middle does it again. Every part is tried, whatever became of the others.
 
-    Raises `Unavailable` when one may go through later, else `Refused` when the forge will not have one of them.
+    Raises `Unavailable` when one may go through later, else the defect of one, else `Refused`.
     """
-    operation, problems = context.operation, list[Unavailable | Refused]()
+    operation, problems = context.operation, list[Exception]()
     outcome = operation.outcome
     if outcome is None:
         raise ValueError(f"operation {operation.id} closes without an outcome")
-    context.effect("audit", lambda: _audit(context, facts), lambda: _audited(context))
-    if isinstance(facts, DeployFacts):
-        # First: nobody waits for an environment because the forge is away.
-        give_back(context, facts.environment)
-    if operation.kind in TRAININGS:
-        capacity.give_back(context)
-    parts: tuple[Callable[[], None], ...] = (
+    parts: tuple[Callable[[], object], ...] = (
+        lambda: context.effect("audit", lambda: _audit(context, facts), lambda: _audited(context)),
+        lambda: _let_go(context, facts),  # nobody waits for an environment because the forge is away
         lambda: _finish_deployment(context, facts),
         lambda: _report_check(context, CONCLUSIONS[outcome]),
         lambda: tell(context, operation, facts, repository_url(context)),
@@ -53,12 +53,26 @@ def close(context: Context, facts: Facts) -> None:
     for part in parts:
         try:
             part()
+        except Fenced:
+            raise
         except (Unavailable, Refused) as error:
             problems.append(error)
-    for kind in (Unavailable, Refused):
-        for problem in problems:
-            if isinstance(problem, kind):
-                raise problem
+        except Exception as error:
+            log.exception("defect", operation=operation.id, phase=operation.phase)
+            problems.append(error)
+    if problems:
+        raise min(problems, key=_weight)
+
+
+def _weight(problem: Exception) -> int:
+    return 0 if isinstance(problem, Unavailable) else 2 if isinstance(problem, Refused) else 1
+
+
+def _let_go(context: Context, facts: Facts) -> None:
+    if isinstance(facts, DeployFacts):
+        give_back(context, facts.environment)
+    if context.operation.kind in TRAININGS:
+        capacity.give_back(context)
 
 
 def repository_url(context: Context) -> str:
@@ -90,7 +104,9 @@ def _report_check(context: Context, conclusion: CheckConclusion | None) -> None:
         else:
             _send(context, report)
     except Refused:
-        return  # a check run is decoration; the comment and the ledger say what happened
+        # A check run is decoration, the comment and the ledger say what happened; but one that was begun gets its end.
+        if conclusion is not None and "check" in operation.effects:
+            raise
 
 
 def _send(context: Context, report: CheckReport) -> str:
@@ -176,12 +192,12 @@ def is_hopeless(context: Context) -> bool:
     return began is not None and began.at is not None and context.now - began.at > PATIENCE
 
 
-def look_again(operation: Operation, now: datetime, problem: Unavailable | Refused | None) -> datetime | None:
+def look_again(operation: Operation, now: datetime, problem: Exception | None) -> datetime | None:
     """When an operation that ends now is to be settled (R18); None: all of it is in its final state.
 
     After a take-over, what is final may still be overwritten: the worker before may have been in the middle of a call.
     """
     may_dangle = bool({"check", "deployment"} & operation.effects.keys())
-    if isinstance(problem, Unavailable) or (problem and may_dangle):
+    if problem and (may_dangle or not isinstance(problem, Refused)):
         return now + AGAIN
-    return now + LATE if may_dangle and operation.takeovers else None
+    return now + LATE if operation.takeovers else None

@@ -40,16 +40,22 @@ def settle_one(ports: Ports, options: Options, owner: str) -> bool:
     return True
 
 
-def _closed(context: Context) -> Unavailable | Refused | None:
+def _closed(context: Context) -> Exception | None:
+    """What one of them raises keeps no other from being settled."""
     try:
         closing.close(context, facts_of(context.operation))
+    except Fenced:
+        raise
     except (Unavailable, Refused) as error:
         log.info("not settled", operation=context.operation.id, error=str(error))
+        return error
+    except Exception as error:
+        log.exception("not settled", operation=context.operation.id)
         return error
     return None
 
 
-def _next_look(operation: Operation, now: datetime, problem: Unavailable | Refused | None) -> datetime | None:
+def _next_look(operation: Operation, now: datetime, problem: Exception | None) -> datetime | None:
     """The longer it lasts, the more seldom; after `PATIENCE` only a person can help."""
     if problem is None:
         return None
