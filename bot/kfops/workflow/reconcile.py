@@ -1,37 +1,34 @@
 """One turn of the controller: claim what is due, let its workflow take one step, write down what happened.
 
-The only place where exceptions become outcomes: what is unavailable is asked again, what is refused ends the
-operation with its reason, what is a defect is logged for the operator and told with the operation's number.
+The only place where exceptions are caught: what is unavailable is asked again, what is refused ends the operation with
+its reason, what is a defect is logged for the operator and told with the operation's number (`failing`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
-from kfops.domain.facts import AnswerFacts, DeployFacts, Refusal, RunFacts, dump, load
+from kfops.domain.facts import AnswerFacts, DeployFacts, RunFacts, dump, load
 from kfops.domain.operation import Kind, Operation, Outcome
 from kfops.domain.pull_request import Head, Reaction
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.ledger import Fenced, Saved
 from kfops.rules.reasons import ReasonCode
-from kfops.workflow import answer, closing, retraining
+from kfops.workflow import answer, closing, failing, retraining, unreadable
 from kfops.workflow.context import Context, End, Facts, Next, Options, Ports, Step
 from kfops.workflow.judging import environment_name
 from kfops.workflow.rollouts import deploy, rollback
 from kfops.workflow.runs import capacity, run
 from kfops.workflow.telling import is_time, react, tell
 
-BACKOFF = (1, 2, 5, 10, 30, 60)  # seconds
-DEFECTS = 3
 LONG = timedelta(seconds=30)  # what takes longer shows a check run while it is under way
-PATIENCE = timedelta(hours=2)
 log = structlog.get_logger("kfops.reconcile")
 
 
@@ -75,35 +72,45 @@ def leased(ports: Ports, operation: Operation, lease: timedelta) -> Iterator[Non
 
 
 def _turn(context: Context) -> Saved:
-    facts = facts_of(context.operation)
     try:
-        if context.operation.phase == "closing":
+        facts = facts_of(context.operation)
+    except Exception as error:
+        log.exception("facts cannot be read", operation=context.operation.id)
+        return _without(context, error)
+    return _kept(context, facts, lambda: _step(context, facts))
+
+
+def _step(context: Context, facts: Facts) -> Step | Saved:
+    match context.operation.phase:
+        case "closing":
             return _close(context, facts)
-        step = _first(context, facts) if context.operation.phase == "accepted" else decide(context, facts)
-    except Unavailable as error:
-        return _again(context, facts, error)
-    except Refused as error:
-        why = Refusal(ReasonCode.OUTSIDE_REFUSED.value, str(error), fix=error.fix)
-        step = _given_up(context, facts, ReasonCode.OUTSIDE_REFUSED, why)
+        case "accepted":
+            return _first(context, facts)
+        case _:
+            return decide(context, facts)
+
+
+def _without(context: Context, error: Exception) -> Saved:
+    """The facts cannot be read, and whatever they were the operation ends."""
+    if unreadable.is_waited_for(context):
+        return failing.later(context, error)
+    facts = unreadable.readable(*_kind_of_facts(context.operation))
+    if context.operation.phase == "closing":
+        return _close(context, facts)
+    return _kept(context, facts, lambda: unreadable.ended(context, facts))
+
+
+def _kept(context: Context, facts: Facts, take: Callable[[], Step | Saved]) -> Saved:
+    """What is to be written down after a step, whatever it raised."""
+    try:
+        return _written(context, take())
     except Fenced:
         raise
-    except Exception:
+    except (Unavailable, Refused) as error:
+        return _written(context, failing.became(context, facts, error))
+    except Exception as error:
         log.exception("defect", operation=context.operation.id, phase=context.operation.phase)
-        if context.operation.failures + 1 < DEFECTS:
-            return _later(context, facts, context.operation.failures + 1)
-        why = Refusal(
-            ReasonCode.INTERNAL_ERROR.value,
-            f"Kfops failed. The operator finds the reason under operation {context.operation.id}.",
-        )
-        step = _given_up(context, facts, ReasonCode.INTERNAL_ERROR, why)
-    return _written(context, step)
-
-
-def _given_up(context: Context, facts: Facts, reason: ReasonCode, why: Refusal) -> Step:
-    """A rollout does not end with users on its candidate: first the way back."""
-    if isinstance(facts, DeployFacts) and facts.rollout is not None:
-        return deploy.given_up(context, facts, why)
-    return End(Outcome.FAILED, reason, _with_refusal(facts, why))
+        return _written(context, failing.became(context, facts, error))
 
 
 def decide(context: Context, facts: Facts) -> Step:
@@ -121,12 +128,17 @@ def decide(context: Context, facts: Facts) -> Step:
 
 
 def facts_of(operation: Operation) -> Facts:
+    kind, plain, needed = _kind_of_facts(operation)
+    return load(kind, plain or needed)
+
+
+def _kind_of_facts(operation: Operation) -> tuple[type[Facts], Mapping[str, Any], Mapping[str, Any]]:
+    """Of which type they are, what was written down, and what there is before the first step."""
     match operation.kind:
         case Kind.BUILD | Kind.RUN | Kind.BUILD_RUN | Kind.RETRAIN:
-            return load(RunFacts, operation.facts)
+            return RunFacts, operation.facts, {}
         case Kind.STAGING_DEPLOY | Kind.DEPLOY | Kind.ROLLBACK:
-            empty = {"environment": _environment(operation)}
-            return load(DeployFacts, operation.facts or empty)
+            return DeployFacts, operation.facts, {"environment": _environment(operation)}
         case (
             Kind.HELP
             | Kind.STATUS
@@ -138,7 +150,7 @@ def facts_of(operation: Operation) -> Facts:
             | Kind.OK_TO_TEST
             | Kind.MISTAKE
         ):
-            return load(AnswerFacts, operation.facts)
+            return AnswerFacts, operation.facts, {}
 
 
 def _environment(operation: Operation) -> str:
@@ -154,7 +166,7 @@ def _first(context: Context, facts: Facts) -> Step:
     if earlier and earlier.outcome is not Outcome.SUCCEEDED:
         return End(Outcome.SKIPPED, ReasonCode.EARLIER_FAILED, facts)
     if (too_many := capacity.refused(context)) is not None:
-        return End(Outcome.REFUSED, ReasonCode(too_many.code), _with_refusal(facts, too_many))
+        return End(Outcome.REFUSED, ReasonCode(too_many.code), replace(facts, refusal=too_many))
     if operation.subject.head_sha is None:
         ledger.pin(operation, retraining.head(context) if operation.kind is Kind.RETRAIN else _head(context))
     return Next("gate", facts)
@@ -169,18 +181,26 @@ def _head(context: Context) -> Head:
 
 
 def _close(context: Context, facts: Facts) -> Saved:
+    """It ends as it ended, whatever becomes of the telling: `settling` goes on with that."""
     operation = context.operation
-    problem: Unavailable | Refused | None = None
+    problem: Exception | None = None
     try:
         closing.close(context, facts)
+    except Fenced:
+        raise
     except Unavailable as error:
         if not closing.is_hopeless(context):
-            return _later(context, facts, operation.failures + 1, error)
+            return failing.later(context, error)
         problem = error
     except Refused as error:
         problem = error
+    except Exception as error:
+        log.exception("defect", operation=operation.id, phase=operation.phase)
+        if not failing.is_last_defect(operation):
+            return failing.later(context, error)
+        problem = error
     if problem is not None:
-        log.warning("ended untold", operation=operation.id, error=str(problem))
+        log.warning("ended untold", operation=operation.id, error=repr(problem))
     return Saved(
         "ended",
         dump(facts),
@@ -192,7 +212,9 @@ def _close(context: Context, facts: Facts) -> Saved:
     )
 
 
-def _written(context: Context, step: Step) -> Saved:
+def _written(context: Context, step: Step | Saved) -> Saved:
+    if isinstance(step, Saved):
+        return step
     if isinstance(step, End):
         log.info(
             "ended", operation=context.operation.id, outcome=step.outcome.value, reason=step.reason.value
@@ -200,53 +222,30 @@ def _written(context: Context, step: Step) -> Saved:
         return Saved(
             "closing", dump(step.facts), context.now, outcome=step.outcome, reason_code=step.reason.value
         )
-    if _is_worth_telling(context.operation) and is_time(context.operation, step.facts, context.now):
+    if _is_worth_telling(context.operation, step.facts) and is_time(
+        context.operation, step.facts, context.now
+    ):
         _try_to_tell(context, replace(context.operation, phase=step.phase), step.facts)
     return Saved(step.phase, dump(step.facts), context.ports.clock.now() + step.wait)
 
 
-def _is_worth_telling(operation: Operation) -> bool:
+def _is_worth_telling(operation: Operation, facts: Facts) -> bool:
     """Before the gate there is nothing to say but the eyes; answers come with their end."""
-    return operation.phase not in {"accepted", "gate"} and isinstance(
-        facts_of(operation), RunFacts | DeployFacts
-    )
+    return operation.phase not in {"accepted", "gate"} and isinstance(facts, RunFacts | DeployFacts)
 
 
 def _try_to_tell(context: Context, operation: Operation, facts: Facts) -> None:
-    """A forge that is away delays the telling, never the work."""
+    """Neither a forge that is away nor a defect in the telling delays the work. Why a run was given up is told when it
+    has ended.
+    """
+    shown = replace(facts, refusal=None) if isinstance(facts, RunFacts) else facts
     try:
         if context.now - context.operation.created_at > LONG:
             closing.begin_check(context)
-        tell(context, operation, facts, closing.repository_url(context))
+        tell(context, operation, shown, closing.repository_url(context))
     except (Unavailable, Refused) as error:
         log.info("not told", operation=operation.id, error=str(error))
-
-
-def _again(context: Context, facts: Facts, error: Unavailable) -> Saved:
-    waited = context.now - context.operation.created_at
-    is_rolling = isinstance(facts, DeployFacts) and facts.rollout is not None
-    if waited > PATIENCE and not is_rolling:
-        why = Refusal(ReasonCode.OUTSIDE_UNAVAILABLE.value, str(error), fix="Comment the command again.")
-        return _written(
-            context, End(Outcome.FAILED, ReasonCode.OUTSIDE_UNAVAILABLE, _with_refusal(facts, why))
-        )
-    return _later(context, facts, context.operation.failures + 1, error)
-
-
-def _later(context: Context, facts: Facts, failures: int, error: Unavailable | None = None) -> Saved:
-    wait = float(BACKOFF[min(failures, len(BACKOFF)) - 1])
-    if error and error.retry_after_s:
-        wait = max(wait, error.retry_after_s)
-    log.info("later", operation=context.operation.id, wait_s=wait, error=str(error or ""))
-    return Saved(
-        context.operation.phase,
-        dump(facts),
-        context.now + timedelta(seconds=wait),
-        failures=failures,
-        outcome=context.operation.outcome,
-        reason_code=context.operation.reason_code,
-    )
-
-
-def _with_refusal(facts: Facts, why: Refusal) -> Facts:
-    return replace(facts, refusal=why)
+    except Fenced:
+        raise
+    except Exception:
+        log.exception("not told", operation=operation.id)

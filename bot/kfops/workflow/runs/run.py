@@ -23,11 +23,16 @@ from kfops.workflow.runs import commit, data, environment, evidence, images, off
 
 def decide(context: Context, facts: RunFacts) -> Step:
     if context.operation.cancel_by and context.operation.phase not in {"follow", "canceling"}:
-        begun = training.begun(context, facts) if context.operation.phase == "submit" else None
-        if begun is None:
-            return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
-        return training.canceling(context, replace(facts, run_id=begun))
+        if training.may_go_on(context, facts):
+            return training.canceling(facts)
+        return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
     return PHASES[context.operation.phase](context, facts)
+
+
+def given_up(context: Context, facts: RunFacts, why: Refusal) -> Step:
+    """What is refused for good, or a defect. A run that may go on outside is stopped first; what was said first stays."""
+    facts = replace(facts, refusal=facts.refusal or why)
+    return training.canceling(facts) if training.may_go_on(context, facts) else training.over(context, facts)
 
 
 def _gate(context: Context, facts: RunFacts) -> Step:

@@ -42,9 +42,7 @@ def submitted(context: Context, facts: RunFacts, work: Work) -> Step:
         labels=_labels(context, facts),
     )
     pipelines = context.ports.pipelines
-    run_id = context.effect(
-        f"run:{facts.attempt}", lambda: pipelines.submit(order), lambda: pipelines.find(name)
-    )
+    run_id = context.effect(_effect(facts), lambda: pipelines.submit(order), lambda: pipelines.find(name))
     return Next("follow", replace(facts, run_id=run_id), TICK)
 
 
@@ -61,18 +59,22 @@ def _labels(context: Context, facts: RunFacts) -> dict[str, str]:
     return found
 
 
-def begun(context: Context, facts: RunFacts) -> str | None:
-    """The run that was submitted before a crash, and not written down as being followed."""
-    record = context.operation.effects.get(f"run:{facts.attempt}")
-    if record is None:
-        return None
-    return record.identity or context.ports.pipelines.find(_name(context, facts))
+def may_go_on(context: Context, facts: RunFacts) -> bool:
+    """Is there a run outside, or may there be one that was submitted before a crash?"""
+    phase = context.operation.phase
+    return phase == "follow" or (phase == "submit" and _effect(facts) in context.operation.effects)
+
+
+def _begun(context: Context, facts: RunFacts) -> str | None:
+    """The run of this attempt; None when a crash came before there was one."""
+    record = context.operation.effects.get(_effect(facts))
+    return (record and record.identity) or context.ports.pipelines.find(_name(context, facts))
 
 
 def followed(context: Context, facts: RunFacts) -> Step | RunFacts:
     """What to do while it moves or was lost; the facts once it has ended."""
     if context.operation.cancel_by:
-        return canceling(context, facts)
+        return canceling(facts)
     facts = replace(facts, status=context.ports.pipelines.status(facts.run_id))
     assert facts.status is not None  # noqa: S101 - it was just asked
     if facts.status.state not in ENDED:
@@ -84,19 +86,34 @@ def followed(context: Context, facts: RunFacts) -> Step | RunFacts:
     return facts
 
 
-def canceling(context: Context, facts: RunFacts) -> Step:
-    """Tell the engine; what it says then is the next phase's to see."""
-    context.ports.pipelines.cancel(facts.run_id)
-    return Next("canceling", facts, TICK / 2)
+def canceling(facts: RunFacts) -> Step:
+    """Nothing goes on; the run is stopped in a phase of its own, which is gone through again until it has ended."""
+    return Next("canceling", facts)
 
 
 def canceled(context: Context, facts: RunFacts) -> Step:
     """Over only when the run has ended: whoever comes next finds the machine free."""
-    status = context.ports.pipelines.status(facts.run_id)
-    facts = replace(facts, status=status)
-    if status.state not in ENDED:
-        return Next("canceling", facts, TICK / 2)
-    return End(Outcome.CANCELED, ReasonCode.CANCELED, replace(facts, ended_at=context.now))
+    run_id, pipelines = _begun(context, facts), context.ports.pipelines
+    if run_id is None:
+        return over(context, facts)
+    facts = replace(facts, run_id=run_id)
+
+    def cancel() -> str:
+        pipelines.cancel(run_id)
+        return "-"
+
+    context.effect("cancel", cancel)
+    facts = replace(facts, status=pipelines.status(run_id))
+    assert facts.status is not None  # noqa: S101 - it was just asked
+    return over(context, facts) if facts.status.state in ENDED else Next("canceling", facts, TICK / 2)
+
+
+def over(context: Context, facts: RunFacts) -> End:
+    """Canceled by somebody, or given up."""
+    facts = replace(facts, ended_at=context.now)
+    if facts.refusal is None:
+        return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
+    return End(Outcome.FAILED, ReasonCode(facts.refusal.code), facts)
 
 
 def why(facts: RunFacts) -> ReasonCode:
@@ -113,3 +130,7 @@ def why(facts: RunFacts) -> ReasonCode:
 
 def _name(context: Context, facts: RunFacts) -> str:
     return f"op-{context.operation.id}-{facts.attempt}"
+
+
+def _effect(facts: RunFacts) -> str:
+    return f"run:{facts.attempt}"
