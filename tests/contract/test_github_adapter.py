@@ -163,6 +163,20 @@ def test_teams(stage: Stage) -> None:
     assert not forge.in_team(number_of, "ml-leads", Actor(424_242, "cora"))
 
 
+def test_one_comment_of_the_bots_own_is_kept(stage: Stage) -> None:
+    number_of, number, _ = stage.pull("doubled")
+    mark = "<!-- kfops:1 -->"
+    theirs = stage.comment("doubled", number, "bob", f"not the bot's {mark}")
+    forge = stage.forge()
+    other = forge.create_comment(number_of, number, "Another <!-- kfops:11 -->")
+    doubled, kept = [forge.create_comment(number_of, number, f"{nth} {mark}") for nth in ("1st", "2nd")]
+
+    for _ in range(2):
+        stage.forge().keep_one_comment(number_of, number, mark, kept)
+        left = [one for one in (theirs, other, doubled, kept) if forge.comment(number_of, one) is not None]
+        assert left == [theirs, other, kept]
+
+
 def test_comments(stage: Stage) -> None:
     number_of, number, _ = stage.pull("comments")
     before = stage.now().replace(microsecond=0)

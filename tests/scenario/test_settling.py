@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from tests.support.replaced import put_in
 from tests.support.ways import trained
 from tests.support.weather import Fault
 from tests.support.world import World, model, world
@@ -164,3 +166,55 @@ def test_r18_what_a_paused_worker_overwrites_after_its_lease_is_set_right(here):
     assert [(one.status, one.conclusion) for one in here.check_runs(number)] == [("completed", "success")]
     assert here.operation(asked).takeovers == 1
     assert sweep(here) == 0
+
+
+def paused_before(here: World, method: str) -> None:
+    """The next such call to the forge is made late: its worker sleeps past its lease, and another goes on to the end."""
+    call, awake = getattr(here.forge, method), here.ports
+
+    def late(*given: Any, **named: Any) -> Any:
+        here.ports = awake
+        here.clock.at += 2 * here.options.lease
+        here.settle()
+        return call(*given, **named)
+
+    put_in(here, "forge", **{method: late})
+
+
+def test_r18_a_comment_that_a_paused_worker_wrote_late_is_taken_away(here):
+    number = here.pull_request("ana", model())
+    asked = here.comment(number, "/build_run")
+    paused_before(here, "create_comment")
+    here.settle()
+    assert len(here.replies(number)) == 2
+
+    here.turn(closing.LATE)
+    assert sweep(here) == 1
+    assert len(here.replies(number)) == 1
+    assert "succeeded" in here.reply(number)
+    assert here.operation(asked).takeovers == 1
+    assert sweep(here) == 0
+
+
+def test_r18_what_a_paused_worker_told_late_is_told_as_it_is(here):
+    number = here.pull_request("ana", model(steps={"train": 50.0}))
+    here.comment(number, "/build_run")
+    here.turn(timedelta(seconds=12))
+    paused_before(here, "edit_comment")
+    here.settle()
+    assert "`/cancel` stops it." in here.reply(number)
+
+    here.turn(closing.LATE)
+    assert sweep(here) == 1
+    assert "succeeded" in here.reply(number)
+
+
+def test_r18_a_late_answer_is_there_once_too(here):
+    number = here.pull_request("ana", model())
+    here.comment(number, "/help")
+    paused_before(here, "create_comment")
+    here.settle()
+
+    here.turn(closing.LATE)
+    assert sweep(here) == 1
+    assert len(here.replies(number)) == 1

@@ -85,6 +85,10 @@ class Conversation(Protocol):
 
     def edit_comment(self, repository_id: int, comment_id: int, body: str) -> None: ...
 
+    def keep_one_comment(self, repository_id: int, number: int, marker: str, keep: int) -> None:
+        """Delete the bot's *own* comments that contain `marker`, but this one (R12). Idempotent."""
+        ...
+
     def react(self, repository_id: int, comment_id: int, reaction: Reaction) -> None:
         """Put the bot's reaction on a comment, beside what is there. Idempotent."""
         ...

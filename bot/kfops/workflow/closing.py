@@ -16,7 +16,7 @@ from kfops.rules.replies.outside import description
 from kfops.workflow.context import Context, Facts
 from kfops.workflow.holding import give_back
 from kfops.workflow.runs import capacity
-from kfops.workflow.telling import REACTIONS, external_id, react, tell
+from kfops.workflow.telling import REACTIONS, external_id, keep_one, react, tell
 
 PATIENCE = timedelta(hours=6)
 AGAIN = timedelta(minutes=10)
@@ -48,6 +48,7 @@ def close(context: Context, facts: Facts) -> None:
         lambda: _finish_deployment(context, facts),
         lambda: _report_check(context, CONCLUSIONS[outcome]),
         lambda: tell(context, operation, facts, repository_url(context)),
+        lambda: keep_one(context),
         lambda: react(context, REACTIONS[outcome]),
     )
     for part in parts:

@@ -78,9 +78,23 @@ def tell(context: Context, operation: Operation, facts: Facts, repository_url: s
         return None if found is None else str(found)
 
     comment = context.effect("comment", create, find)
-    if not made and digest != operation.told_digest:
+    if not made and (digest != operation.told_digest or may_be_overwritten(operation)):
         forge.edit_comment(subject.repository_id, int(comment), body)
     context.ports.ledger.told(operation, digest, context.now)
+
+
+def may_be_overwritten(operation: Operation) -> bool:
+    """It has ended, and a worker before the last one may have told something late: what was told is not what is there."""
+    return operation.ended_at is not None and operation.takeovers > 0
+
+
+def keep_one(context: Context) -> None:
+    """The comment that is written down, when a worker that was paused made another one late."""
+    operation, subject = context.operation, context.operation.subject
+    kept = operation.identity("comment")
+    if kept is not None and may_be_overwritten(operation):
+        forge, mark = context.ports.forge, marker(operation.id)
+        forge.keep_one_comment(subject.repository_id, subject.pull_request, mark, int(kept))
 
 
 def react(context: Context, reaction: Reaction) -> None:

@@ -36,12 +36,14 @@ class GitHubConversation:
                     yield comment
 
     def find_comment(self, repository_id: int, number: int, marker: str) -> int | None:
+        return next(self._own(repository_id, number, marker), None)
+
+    def _own(self, repository_id: int, number: int, marker: str) -> Iterator[int]:
         me = self.client.me(repository_id)
         for one in self.client.every(f"{ISSUE}/comments", repository_id, issue_number=number):
             comment = wire.comment(one)
             if comment.author.id == me and marker in comment.body:
-                return comment.id
-        return None
+                yield comment.id
 
     def create_comment(self, repository_id: int, number: int, body: str) -> int:
         made = self.client.send(
@@ -59,6 +61,12 @@ class GitHubConversation:
             "PATCH", COMMENT, repository_id, Purpose.TELL, body={"body": body}, comment_id=comment_id
         )
         answer.accepted()
+
+    def keep_one_comment(self, repository_id: int, number: int, marker: str, keep: int) -> None:
+        for one in [found for found in self._own(repository_id, number, marker) if found != keep]:
+            gone = self.client.send("DELETE", COMMENT, repository_id, Purpose.TELL, comment_id=one)
+            if gone.status != NOT_FOUND:
+                gone.accepted()
 
     def react(self, repository_id: int, comment_id: int, reaction: Reaction) -> None:
         """GitHub answers with the one that is there already, so this is one call and idempotent."""
