@@ -34,6 +34,7 @@ from kfops.domain.package import Package
 from kfops.domain.package_policy import Allowed
 from kfops.domain.run import ENDED, FailureKind, RunState, RunStatus
 from kfops.ports.errors import Refused, Unavailable
+from kfops.ports.ledger import Fenced
 from kfops.ports.pipelines import CompileOrder, RunOrder
 from kfops.settings import Settings
 
@@ -205,6 +206,36 @@ def test_r13_a_run_of_that_name_which_somebody_else_ordered_is_not_taken_for_one
         cluster.pipelines.submit(replace(mine, package=made))
     assert "KFOPS_KUBEFLOW_NAMESPACE" in said.value.fix
     assert len(cluster.front.runs) == 1
+
+
+def test_r14_a_worker_whose_order_was_taken_over_while_it_uploaded_makes_no_run(cluster):
+    def taken_over() -> None:
+        raise Fenced("operation 1 was taken over")
+
+    with pytest.raises(Fenced):
+        cluster.pipelines.submit(replace(cluster.order(data="late"), hold=taken_over))
+    assert cluster.front.runs == {}
+
+
+def test_r14_a_run_that_was_made_while_this_one_uploaded_is_taken(cluster):
+    order, made = cluster.order(data="late"), list[str]()
+    first = replace(order, hold=lambda: made.append(cluster.pipelines.submit(order)))
+
+    assert [cluster.pipelines.submit(first)] == made
+    assert len(cluster.front.runs) == 1
+
+
+def test_r18_a_second_run_of_a_name_is_ended_and_the_one_that_counts_goes_on(cluster, monkeypatch):
+    kept = cluster.pipelines.submit(cluster.order(data="late"))
+    with monkeypatch.context() as late:
+        late.setattr(cluster.pipelines._server, "find_run", lambda _name: None)
+        doubled = cluster.pipelines.submit(cluster.order(data="late"))
+    assert doubled != kept
+
+    for _ in range(2):
+        cluster.pipelines.keep_one("op-1-1", kept)
+    assert cluster.ended(doubled).state is RunState.CANCELED
+    assert cluster.pipelines.status(kept).state not in {RunState.CANCELED, RunState.CANCELING}
 
 
 def test_a_run_that_is_cancelled_ends_as_cancelled_and_stays_so(cluster):

@@ -218,3 +218,24 @@ def test_r18_a_late_answer_is_there_once_too(here):
     here.turn(closing.LATE)
     assert sweep(here) == 1
     assert len(here.replies(number)) == 1
+
+
+def test_r18_a_run_that_a_paused_worker_submitted_late_is_ended(here):
+    number = here.pull_request("ana", model())
+    here.comment(number, "/build_run")
+    kept: list[tuple[str, str]] = []
+    submit, awake = here.pipelines.submit, here.ports
+
+    def late(order: Any) -> str:
+        here.ports = awake
+        here.clock.at += 2 * here.options.lease
+        here.settle()
+        return submit(order)
+
+    put_in(here, "pipelines", submit=late)
+    here.settle()
+    here.turn(closing.LATE)
+    put_in(here, "pipelines", keep_one=lambda *one: kept.append(one))
+
+    assert sweep(here) == 1
+    assert kept == [("op-1-1", "op-1-1")]

@@ -5,7 +5,7 @@ Every method may raise `Unavailable` (the engine did not answer) or `Refused` (i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,12 +34,18 @@ class CompileOrder:
     images: Mapping[str, str] = field(default_factory=dict)
 
 
+def _at_ease() -> None:
+    """Nobody else submits this order."""
+
+
 @dataclass(frozen=True)
 class RunOrder:
     """One run to be made. `name` is the identity of the effect (letters, digits, `.`, `_`, `-`; at most 100).
 
     Relative paths among `parameters` are meant in `source_dir`. `data`: files outside of it that the steps may read,
     at the same path. `packages`: a folder of Python packages in front of the engine's own. `labels` are for people and for finding the run (operation, pull request, commit).
+    `hold` is called after whatever takes long, right before the run is looked for and made: it raises where another
+    worker has taken the order over (R14).
     """
 
     name: str
@@ -51,6 +57,7 @@ class RunOrder:
     data: tuple[Path, ...] = ()
     packages: Path | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    hold: Callable[[], None] = _at_ease
 
 
 class Pipelines(Protocol):
@@ -80,6 +87,10 @@ class Pipelines(Protocol):
 
     def cancel(self, run_id: str) -> None:
         """Ask it to end; `status` shows CANCELING, then CANCELED. Idempotent; one that has ended stays as it is."""
+        ...
+
+    def keep_one(self, name: str, run_id: str) -> None:
+        """Ask every other run that was submitted under this name to end: one that a paused worker made late. Idempotent."""
         ...
 
     def outputs(self, run_id: str) -> RunOutputs:

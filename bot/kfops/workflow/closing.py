@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from kfops.domain.facts import DeployFacts
+from kfops.domain.facts import DeployFacts, RunFacts
 from kfops.domain.operation import ROLLOUTS, RUNS, TRAININGS, Kind, Operation, Outcome
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.forge import CheckConclusion, CheckReport, DeploymentState
@@ -15,7 +15,7 @@ from kfops.ports.ledger import Fenced
 from kfops.rules.replies.outside import description
 from kfops.workflow.context import Context, Facts
 from kfops.workflow.holding import give_back
-from kfops.workflow.runs import capacity
+from kfops.workflow.runs import capacity, training
 from kfops.workflow.telling import REACTIONS, external_id, keep_one, react, tell
 
 PATIENCE = timedelta(hours=6)
@@ -49,6 +49,7 @@ def close(context: Context, facts: Facts) -> None:
         lambda: _report_check(context, CONCLUSIONS[outcome]),
         lambda: tell(context, operation, facts, repository_url(context)),
         lambda: keep_one(context),
+        lambda: _keep_one_run(context, facts),
         lambda: react(context, REACTIONS[outcome]),
     )
     for part in parts:
@@ -74,6 +75,11 @@ def _let_go(context: Context, facts: Facts) -> None:
         give_back(context, facts.environment)
     if context.operation.kind in TRAININGS:
         capacity.give_back(context)
+
+
+def _keep_one_run(context: Context, facts: Facts) -> None:
+    if isinstance(facts, RunFacts):
+        training.keep_one(context, facts)
 
 
 def repository_url(context: Context) -> str:

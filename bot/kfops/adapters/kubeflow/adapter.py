@@ -65,26 +65,33 @@ class KubeflowPipelines:
         return self._compiler.compile(order)
 
     def submit(self, order: RunOrder) -> str:
-        found = self._server.find_run(order.name)
+        found = self._ordered(order)
         if found is not None:
-            if not self._storage.has_ordered(order):
-                raise Refused(
-                    f"Kubeflow Pipelines has a run {order.name} already, which was not made from this package",
-                    fix="remove the runs of a former ledger from there, or give this bot a KFOPS_KUBEFLOW_NAMESPACE of its own",
-                )
             return found
         if hashlib.sha256(order.package.path.read_bytes()).hexdigest() != order.package.digest:
             raise Refused(f"the package {order.package.digest[:12]} was changed after it was compiled")
         parameters, root = self._storage.place(order)
-        return self._server.create_run(
+        experiment = self._server.experiment(_experiment(order), order.labels.get("url", ""))
+        order.hold()
+        return self._ordered(order) or self._server.create_run(
             name=order.name,
-            experiment_id=self._server.experiment(_experiment(order), order.labels.get("url", "")),
+            experiment_id=experiment,
             package=str(order.package.path),
             parameters=parameters,
             pipeline_root=root,
             is_cached=order.cache,
             service_account=self._service_account,
         )
+
+    def _ordered(self, order: RunOrder) -> str | None:
+        """The run of this very order, where there is one."""
+        found = self._server.find_run(order.name)
+        if found is not None and not self._storage.has_ordered(order):
+            raise Refused(
+                f"Kubeflow Pipelines has a run {order.name} already, which was not made from this package",
+                fix="remove the runs of a former ledger from there, or give this bot a KFOPS_KUBEFLOW_NAMESPACE of its own",
+            )
+        return found
 
     def find(self, name: str) -> str | None:
         return self._server.find_run(name)
@@ -112,6 +119,11 @@ class KubeflowPipelines:
             raise Refused(f"there is no run {run_id}")
         if str(run.state) not in ENDED:
             self._server.terminate(run_id)
+
+    def keep_one(self, name: str, run_id: str) -> None:
+        for run in self._server.runs(name):
+            if str(run.run_id) != run_id and str(run.state) not in ENDED:
+                self._server.terminate(str(run.run_id))
 
     def outputs(self, run_id: str) -> RunOutputs:
         run = self._server.run(run_id)

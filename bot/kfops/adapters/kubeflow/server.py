@@ -74,14 +74,17 @@ class KubeflowServer:
 
     def find_run(self, name: str) -> str | None:
         """The id of the run of that name; the oldest, should there be several."""
+        return next((str(one.run_id) for one in self.runs(name)), None)
+
+    def runs(self, name: str) -> list[Any]:
+        """All of that name, oldest first."""
         wanted = {"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": name}]}
         page = self._asked(
             lambda client: client.list_runs(
                 page_size=100, sort_by="created_at asc", namespace=self.namespace, filter=json.dumps(wanted)
             )
         )
-        same = [one for one in page.runs or [] if one.display_name == name]
-        return str(same[0].run_id) if same else None
+        return [one for one in page.runs or [] if one.display_name == name]
 
     def run(self, run_id: str) -> Any | None:
         """As the server shows it now; None where there is no such run."""

@@ -16,6 +16,7 @@ from kfops.ports.pipelines import RunOrder
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.runs import capacity, data, environment, packaging
+from kfops.workflow.telling import may_be_overwritten
 
 TICK = timedelta(seconds=1)
 ATTEMPTS = 2
@@ -40,6 +41,7 @@ def submitted(context: Context, facts: RunFacts, work: Work) -> Step:
         cache=work.pipeline.cache,
         packages=environment.packages(context, facts),
         labels=_labels(context, facts),
+        hold=context.hold,
     )
     pipelines = context.ports.pipelines
     run_id = context.effect(_effect(facts), lambda: pipelines.submit(order), lambda: pipelines.find(name))
@@ -114,6 +116,13 @@ def over(context: Context, facts: RunFacts) -> End:
     if facts.refusal is None:
         return End(Outcome.CANCELED, ReasonCode.CANCELED, facts)
     return End(Outcome.FAILED, ReasonCode(facts.refusal.code), facts)
+
+
+def keep_one(context: Context, facts: RunFacts) -> None:
+    """The run of the last attempt, when a worker that was paused may have submitted another one late."""
+    known = context.operation.identity(_effect(facts))
+    if known is not None and may_be_overwritten(context.operation):
+        context.ports.pipelines.keep_one(_name(context, facts), known)
 
 
 def why(facts: RunFacts) -> ReasonCode:

@@ -103,6 +103,9 @@ class LocalPipelines:
     def cancel(self, run_id: str) -> None:
         self._folder(run_id).cancel.touch()
 
+    def keep_one(self, name: str, run_id: str) -> None:
+        """A name is a folder here: there is no second one."""
+
     def outputs(self, run_id: str) -> RunOutputs:
         folder = self._folder(run_id)
         state = self.status(run_id).state
