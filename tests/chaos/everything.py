@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from tests.chaos import code
 from tests.chaos.flood import flood
 from tests.chaos.matrices import Result, Share, play
 from tests.chaos.quick_folder import quick_folder
@@ -26,8 +27,9 @@ Found = list[tuple[Share, Result]]
 
 
 def everything(shares: Sequence[Share], jobs: int, kept: Path | None, say: Callable[[str], None]) -> Found:
-    """In the shares' order, however they ended; `say` hears of each."""
-    known = dict(_read(kept)) if kept and kept.exists() else {}
+    """In the shares' order, however they ended; `say` hears of each. What was kept of other code is played again."""
+    now = code.digest()
+    known = dict(_read(kept, now)) if kept and kept.exists() else {}
     found = [(one, known[one.name]) for one in shares if one.name in known]
     left = [one for one in shares if one.name not in known]
     cases, began = sum(len(one.places) for one in left), time.monotonic()
@@ -37,7 +39,7 @@ def everything(shares: Sequence[Share], jobs: int, kept: Path | None, say: Calla
         for future in as_completed(asked):
             share, result = asked[future], future.result()
             found.append((share, result))
-            _keep(kept, share, result)
+            _keep(kept, now, share, result)
             say(
                 f"{len(found)}/{len(shares)} after {time.monotonic() - began:.0f} s: {share.story}, {share.what}"
             )
@@ -93,14 +95,15 @@ def _flooded(deliveries: int) -> Result:
     return Result(seen.deliveries, lost, seen.doubled, 0, refused, told)
 
 
-def _keep(kept: Path | None, share: Share, result: Result) -> None:
+def _keep(kept: Path | None, of: str, share: Share, result: Result) -> None:
     if kept:
         with kept.open("a") as file:
-            file.write(json.dumps({"share": share.name, **asdict(result)}) + "\n")
+            file.write(json.dumps({"code": of, "share": share.name, **asdict(result)}) + "\n")
 
 
-def _read(kept: Path) -> Iterator[tuple[str, Result]]:
+def _read(kept: Path, now: str) -> Iterator[tuple[str, Result]]:
     for line in kept.read_text().splitlines():
         plain = json.loads(line)
-        plain |= {"told": tuple(plain["told"]), "effects": tuple(map(tuple, plain["effects"]))}
-        yield plain.pop("share"), Result(**plain)
+        if plain.pop("code", "") == now:
+            plain |= {"told": tuple(plain["told"]), "effects": tuple(map(tuple, plain["effects"]))}
+            yield plain.pop("share"), Result(**plain)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from tests.chaos import table
-from tests.chaos.everything import everything
+from tests.chaos import code, table
+from tests.chaos.everything import _read, everything
 from tests.chaos.matrices import Result, Share
 
 DEATHS = Share("build", "a death", (0, 1))
@@ -25,11 +25,21 @@ TRIED = {
 }
 
 
+def lines(of: str) -> str:
+    rows = [{"code": of, "share": one.name, **asdict(result)} for one, result in TRIED.items()]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_what_was_kept_of_other_code_counts_for_nothing(tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_text(lines("of yesterday"))
+
+    assert list(_read(kept, code.digest())) == []
+
+
 def test_what_was_kept_is_told_and_not_played_again(tmp_path):
     kept = tmp_path / "kept"
-    kept.write_text(
-        "".join(json.dumps({"share": one.name, **asdict(result)}) + "\n" for one, result in TRIED.items())
-    )
+    kept.write_text(lines(code.digest()))
     said: list[str] = []
 
     found = everything([DEATHS, PUSH], 1, kept, said.append)
