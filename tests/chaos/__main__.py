@@ -42,7 +42,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--deliveries", type=int, default=100_000)
     parser.add_argument("--only", default="", help="stories with these words in their name")
     parser.add_argument(
-        "--what", default="", help="only what has these words in its name: death, push, forge, pause"
+        "--what",
+        default="",
+        help="only what has these words in its name: death, push, forge, pause, engine, defect",
     )
     parser.add_argument("--every", type=int, default=1, help="only each N-th place, step and call")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")

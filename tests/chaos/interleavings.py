@@ -14,7 +14,7 @@ from datetime import timedelta
 from kfops.domain.operation import ROLLOUTS, RUNS
 from kfops.playground.state import Role
 from tests.chaos.ending import difference
-from tests.chaos.playing import Played, play
+from tests.chaos.playing import Played, play, swept
 from tests.chaos.points import Watch
 from tests.chaos.stories import Shelf, Story, says
 from tests.support.weather import Fault, fair
@@ -105,6 +105,8 @@ def meddle(shelf: Shelf, story: Story, meddling: Meddling, steps: Sequence[int])
 
         played = play(shelf.world, story, act=act)
         broken = list(played.broken)
+        if not early:
+            broken.append("it never came to this step")
         if early == [True] and meddling.forbids_merge and shelf.world.pull(story.number).is_merged:
             broken.append("merged all the same")
         yield Tried(
@@ -146,7 +148,9 @@ def _is_no_answer(end: tuple[object, ...], expected: Played, name: str) -> bool:
 
 
 def pause(shelf: Shelf, story: Story, expected: Played, writes: Sequence[int]) -> Iterator[Tried]:
-    """A worker sleeps past its lease just before a write; another goes on to the end; then the first one wakes up."""
+    """A worker sleeps past its lease before a call that changes something; another goes on to the end; then the first one
+    wakes up. What it then told late, the sweeper sets right.
+    """
     for number in writes:
         point = expected.watch.passed[number]
         shelf.set_up(story.base)
@@ -160,11 +164,17 @@ def pause(shelf: Shelf, story: Story, expected: Played, writes: Sequence[int]) -
             after.append(world.operations())
             world.ports = awake
 
-        played = play(world, story, Watch(pauses_after=number, sleep=sleep))
+        def look(world: World, after: list[object] = after) -> None:
+            after.append(world.operations())
+            swept(world)
+
+        played = play(world, story, Watch(pauses_after=number, sleep=sleep), afterwards=look)
         found = difference(played.ending, expected.ending)
-        broken = (
-            played.broken if after == [world.operations()] else (*played.broken, "it wrote after it woke up")
-        )
+        broken = played.broken
+        if len(after) == 1:
+            broken = (*broken, "it never came to this call")
+        elif after[0] != after[1]:
+            broken = (*broken, "it wrote after it woke up")
         yield Tried(
             story.name,
             f"a pause before {point.effect} ({point.nth}.)",
@@ -175,13 +185,34 @@ def pause(shelf: Shelf, story: Story, expected: Played, writes: Sequence[int]) -
         )
 
 
-def writes_of(expected: Played) -> list[int]:
-    """The points at which a step writes into the ledger."""
+def strike(
+    shelf: Shelf, story: Story, expected: Played, error: type[Exception], calls: Sequence[int]
+) -> Iterator[Tried]:
+    """The n-th call of a port raises, once; everything ends as without it, and the sweeper goes on."""
+    for number in calls:
+        shelf.set_up(story.base)
+        watch = Watch(strikes_at=number, strikes_with=error)
+        played = play(shelf.world, story, watch, afterwards=swept)
+        found = difference(played.ending, expected.ending)
+        broken = (*played.broken, *found.wrong)
+        if len(watch.calls) < number:
+            broken = (*broken, "it never came to this call")
+        what = f"{error.__name__} at call {number} ({expected.watch.calls[number - 1]})"
+        yield Tried(story.name, what, found.lost, found.doubled, unpinned(shelf.world), broken)
+
+
+def calls_of(expected: Played, ports: Sequence[str] = ()) -> list[int]:
+    """The numbers of all calls of these ports; of any, where none is named."""
     return [
         number
-        for number, point in enumerate(expected.watch.passed)
-        if point.effect.startswith("ledger.") and point.effect != "ledger.claim"
+        for number, call in enumerate(expected.watch.calls, 1)
+        if not ports or call.partition(".")[0] in ports
     ]
+
+
+def writes_of(expected: Played) -> list[int]:
+    """The points at which a step changes something, outside or in the ledger."""
+    return [number for number, point in enumerate(expected.watch.passed) if point.effect != "ledger.claim"]
 
 
 def unpinned(world: World) -> tuple[str, ...]:

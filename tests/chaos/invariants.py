@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from kfops.domain.facts import DeployFacts, load
 from kfops.domain.operation import ROLLOUTS, Operation, Outcome
+from kfops.domain.run import ENDED
 from kfops.rules.replies import marker
 from kfops.workflow.holding import key_of
 from tests.support.model_repository import ENVIRONMENTS
@@ -45,18 +46,25 @@ class Invariants:
             if lock is not None and lock.operation_id is not None:
                 self._say(f"{lock.holder} still holds {environment}")
             self._ledger_agrees(environment)
-        for run in world.repository.check_runs.values():
-            if run.status != "completed":
-                self._say(f"the check run {run.name} never completed")
-        for made in world.repository.deployments.values():
-            if not made.statuses or made.statuses[-1].state not in {"success", "failure", "inactive"}:
-                self._say(f"the deployment {made.id} has no final state")
+        self._all_outside_has_ended()
         twice = [(run.name, run.external_id) for run in world.repository.check_runs.values()]
         if len(set(twice)) != len(twice):
             self._say("a check run was made twice")
         problem = world.ledger.verify(world.repository.id)
         if problem:
             self._say(f"audit: {problem}")
+
+    def _all_outside_has_ended(self) -> None:
+        world = self.world
+        for run in world.repository.check_runs.values():
+            if run.status != "completed":
+                self._say(f"the check run {run.name} never completed")
+        for made in world.repository.deployments.values():
+            if not made.statuses or made.statuses[-1].state not in {"success", "failure", "inactive"}:
+                self._say(f"the deployment {made.id} has no final state")
+        for name in world.pipelines.runs:
+            if world.pipelines.status(name).state not in ENDED:
+                self._say(f"the pipeline run {name} goes on")
 
     def _say(self, sentence: str) -> None:
         self.broken[sentence] = None

@@ -11,21 +11,29 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from kfops.ports.errors import Unavailable
 from tests.chaos import crashes
 from tests.chaos.crashes import Crashed, clean, crash
-from tests.chaos.interleavings import MEDDLINGS, Tried, meddle, pause, weather, writes_of
-from tests.chaos.playing import at_once, when_the_lease_is_over
+from tests.chaos.interleavings import MEDDLINGS, Tried, calls_of, meddle, pause, strike, weather, writes_of
+from tests.chaos.playing import Played, at_once, when_the_lease_is_over
+from tests.chaos.points import Defect
 from tests.chaos.shuffled import shuffle
-from tests.chaos.stories import BY_NAME, STORIES, Shelf
+from tests.chaos.stories import BY_NAME, STORIES, Shelf, Story
 from tests.support.weather import Fault
 
 STEERED = ("first run", "staging deploy", "first deploy", "deploy beside a champion")
 PAUSED = (*STEERED, "rollback")
+STRUCK = ("first run", "run that takes long", "deploy beside a champion", "canary aborted", "rollback")
+LONG = ("run that takes long",)  # most of it is the same second again and again
+ENGINES = ("pipelines", "serving", "models")
 DEATH, LATE = "a death", "a death, taken over late"
 PAUSE, POST = "a pause past the lease", "every delivery twice"
 SHUFFLED = "a shuffled post"
 SEEDS = 100
 AT_ONCE = 20  # cases in one share
+AWAY, DEFECT = "an engine is away", "a defect"
+ERRORS: dict[str, type[Exception]] = {AWAY: Unavailable, DEFECT: Defect}
+STRIDES = {AWAY: 2, DEFECT: 4}  # of their many calls only each so many
 TAKE_OVER = {DEATH: at_once, LATE: when_the_lease_is_over}
 
 
@@ -58,24 +66,30 @@ class Result:
 def plan(shelf: Shelf, *, everywhere: str, only: str, every: int) -> Iterator[Share]:
     """`everywhere`: the choice of `crashes` by which deaths are placed."""
     choice: Callable[..., list[int]] = getattr(crashes, everywhere)
-    for story in STORIES:
-        if only in story.name:
-            expected = clean(shelf, story)
-            yield from _shares(story.name, DEATH, choice(expected.watch.passed)[::every])
-            if story.midway is None:
-                yield from _shares(story.name, LATE, crashes.each_named(expected.watch.passed)[::every])
-    for name in STEERED:
-        if only in name:
-            expected = clean(shelf, BY_NAME[name])
-            for meddling in MEDDLINGS:
-                yield from _shares(name, meddling.name, range(1, expected.steps + 1, every))
-            for fault in Fault:
-                yield from _shares(name, _of_weather(fault), range(1, expected.calls + 1, every))
-    for name in PAUSED:
-        if only in name:
-            yield from _shares(name, PAUSE, writes_of(clean(shelf, BY_NAME[name]))[::every])
+    for story in (one for one in STORIES if only in one.name):
+        yield from _deaths(story, clean(shelf, story), choice, every)
+    for name in (one for one in STEERED if only in one):
+        expected = clean(shelf, BY_NAME[name])
+        for meddling in MEDDLINGS:
+            yield from _shares(name, meddling.name, range(1, expected.steps + 1, every))
+        for fault in Fault:
+            yield from _shares(name, _of_weather(fault), range(1, expected.calls + 1, every))
+    for name in (one for one in PAUSED if only in one):
+        yield from _shares(name, PAUSE, writes_of(clean(shelf, BY_NAME[name]))[::every])
+    for name in (one for one in STRUCK if only in one):
+        expected = clean(shelf, BY_NAME[name])
+        for what, calls in ((AWAY, calls_of(expected, ENGINES)), (DEFECT, calls_of(expected))):
+            yield from _shares(name, what, calls[:: every * STRIDES[what]])
     if only in SHUFFLED:
         yield from _shares(SHUFFLED, POST, range(0, SEEDS, every))
+
+
+def _deaths(story: Story, expected: Played, choice: Callable[..., list[int]], every: int) -> Iterator[Share]:
+    passed = expected.watch.passed
+    places = crashes.each_pair(passed) if story.name in LONG else choice(passed)
+    yield from _shares(story.name, DEATH, places[::every])
+    if story.midway is None:
+        yield from _shares(story.name, LATE, crashes.each_named(passed)[::every])
 
 
 def play(shelf: Shelf, share: Share) -> Result:
@@ -111,6 +125,8 @@ def _played(shelf: Shelf, share: Share, places: Sequence[int]) -> Iterable[Crash
         return crash(shelf, story, expected, places, TAKE_OVER[share.what])
     if share.what == PAUSE:
         return pause(shelf, story, expected, places)
+    if share.what in ERRORS:
+        return strike(shelf, story, expected, ERRORS[share.what], places)
     for meddling in MEDDLINGS:
         if share.what == meddling.name:
             return meddle(shelf, story, meddling, places)

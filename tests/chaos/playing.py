@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kfops.workflow import closing
 from tests.chaos.ending import Ending, ending
 from tests.chaos.invariants import Invariants
-from tests.chaos.points import Died, Watch
+from tests.chaos.points import Defect, Died, Watch
 from tests.chaos.stories import Story
 from tests.support.world import World
 
@@ -28,6 +29,16 @@ def quiet(_world: World, _step: int) -> None:
     """Nothing happens."""
 
 
+def nothing_else(_world: World) -> None:
+    """It is over."""
+
+
+def swept(world: World) -> None:
+    """What is looked at once more after the end has been."""
+    world.turn(closing.AGAIN)
+    world.sweep()
+
+
 def at_once(world: World) -> None:
     """A bot that is the only one need not wait for the leases of the one before."""
     world.ledger.end_leases()
@@ -43,8 +54,11 @@ def play(
     watch: Watch | None = None,
     act: Act = quiet,
     take_over: Callable[[World], None] = at_once,
+    afterwards: Callable[[World], None] = nothing_else,
 ) -> Played:
-    """`act` is called before each step of the whole story, with its number; `story.midway` at its own moment."""
+    """`act` is called before each step of the whole story, with its number; `story.midway` at its own moment. What has a
+    defect outside of a step is left to the next worker, as `Workers` does.
+    """
     watch = watch or Watch()
     invariants = Invariants(world)
     waiting = story.midway
@@ -66,5 +80,8 @@ def play(
             world.restart()
             take_over(world)
             world.unwatched, world.ports = world.ports, watch.over(world.ports)
+        except Defect:
+            continue
+    afterwards(world)
     invariants.end()
     return Played(ending(world), tuple(invariants.broken), watch, steps, deaths, len(world.weather.calls))

@@ -46,6 +46,11 @@ def nothing_yet(world: World) -> None:
     world.pull_request("ana", model(roc_auc=0.82, steps={"train": 50.0}))
 
 
+def slow(world: World) -> None:
+    """A pull request whose training takes so long that a check run shows it."""
+    world.pull_request("ana", model(roc_auc=0.82, steps={"train": 70.0}))
+
+
 def trained(world: World) -> None:
     nothing_yet(world)
     _say(world, 1, "/build_run")
@@ -74,7 +79,7 @@ def breaks(world: World) -> None:
 
 
 BASES: dict[str, Callable[[World], None]] = {
-    one.__name__: one for one in (nothing_yet, trained, served, replaced, breaks)
+    one.__name__: one for one in (nothing_yet, slow, trained, served, replaced, breaks)
 }
 
 
@@ -130,6 +135,7 @@ STORIES = (
     Story("build", "nothing_yet", "/build", 1),
     Story("build, then run", "nothing_yet", "/build\n/run", 1),
     Story("first run", "nothing_yet", "/build_run", 1),
+    Story("run that takes long", "slow", "/build_run", 1),
     Story("run beside a champion", "served", "/build_run --set seed=7", 3),
     Story("run that fails", "breaks", "/build_run", 1),
     Story("run that does not compile", "breaks", "/build_run", 2),

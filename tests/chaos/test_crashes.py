@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from kfops.domain.operation import Outcome
-from tests.chaos import points
+from tests.chaos import effects, points
 from tests.chaos.crashes import clean, crash, each_named, each_pair
 from tests.chaos.ending import difference, ending
 from tests.chaos.playing import play
@@ -36,6 +36,16 @@ def test_r14_whatever_an_operation_writes_into_the_ledger_carries_its_claim(shel
     """Whoever claims has none yet; to be woken harms nobody."""
     unclaimed = {name for story in STORIES for name in clean(shelf, story).watch.unclaimed}
     assert {name for name in unclaimed if name.startswith("ledger.")} == {"ledger.claim", "ledger.wake_first"}
+
+
+def test_the_list_of_effects_is_whole():
+    assert effects.written() == set(effects.EFFECTS)
+
+
+def test_each_class_of_effect_is_met_in_a_story(shelf):
+    passed = [point.effect for story in STORIES for point in clean(shelf, story).watch.passed]
+    about = [name.partition(" ")[2] for name in passed if name.startswith("ledger.effect_about")]
+    assert {name.partition(":")[0] for name in about} == set(effects.EFFECTS.values()) - effects.ELSEWHERE
 
 
 def test_what_is_doubled_or_lost_is_seen(shelf):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from kfops.ports.errors import Unavailable
 from tests.chaos.crashes import clean
 from tests.chaos.flood import flood
-from tests.chaos.interleavings import MEDDLINGS, meddle, pause, weather, writes_of
+from tests.chaos.interleavings import MEDDLINGS, calls_of, meddle, pause, strike, weather, writes_of
+from tests.chaos.matrices import ENGINES
+from tests.chaos.points import Defect
 from tests.chaos.shuffled import shuffle
 from tests.chaos.stories import BY_NAME
 from tests.support.weather import Fault
@@ -33,6 +38,27 @@ def test_bad_weather_delays_and_doubles_nothing(shelf, fault):
     expected = clean(shelf, DEPLOY)
     calls = range(2 + 2 * list(Fault).index(fault), expected.calls + 1, 17)
     assert [str(one) for one in weather(shelf, DEPLOY, expected, fault, calls) if not one.is_well] == []
+
+
+def test_an_engine_that_is_away_for_a_moment_delays_and_doubles_nothing(shelf):
+    expected = clean(shelf, DEPLOY)
+    calls = calls_of(expected, ENGINES)[3::60]
+    assert [str(one) for one in strike(shelf, DEPLOY, expected, Unavailable, calls) if not one.is_well] == []
+
+
+def test_a_defect_that_is_gone_at_the_next_look_loses_nothing(shelf):
+    expected = clean(shelf, RUN)
+    calls = calls_of(expected)[::12]
+    assert [str(one) for one in strike(shelf, RUN, expected, Defect, calls) if not one.is_well] == []
+
+
+def test_what_never_comes_is_noticed(shelf):
+    expected = clean(shelf, RUN)
+    late, last = expected.steps + 50, expected.watch.calls
+    assert "never came" in str(*meddle(shelf, RUN, MEDDLINGS[0], [late]))
+    watch = replace(expected.watch, calls=[*last, *["none"] * 500])
+    beyond = replace(expected, watch=watch)
+    assert "never came" in str(*strike(shelf, RUN, beyond, Defect, [len(last) + 500]))
 
 
 def test_a_worker_that_wakes_up_past_its_lease_writes_nothing(shelf):

@@ -62,6 +62,7 @@ from kfops.ports.serving import Served
 from kfops.webhook.app import create_app
 from kfops.workflow.context import Options, Ports
 from kfops.workflow.reconcile import reconcile_one
+from kfops.workflow.settling import settle
 
 __all__ = ["World", "model", "world"]
 
@@ -143,6 +144,10 @@ class World(People):
     def settle(self, limit: timedelta = timedelta(days=2)) -> int:
         """Until every operation has ended; how many steps it took. Fails when the limit is over before."""
         return sum(1 for _ in self.walk(limit))
+
+    def sweep(self) -> int:
+        """What ended operations left outside in no final state is looked at, where it is time for that; how many."""
+        return settle(self.ports, self.options, "sweeper")
 
     def wait(self, passes: timedelta) -> None:
         """Time passes, and users call meanwhile (not more than 40 times)."""
