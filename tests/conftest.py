@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kfops.logs import plain
 from tests.support import syntax_trees
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 syntax_trees.mend()
 
 _MINUTES_EACH = ("live", "cluster", "serving")
+
+
+def pytest_configure() -> None:
+    """As the bot logs: the library's own way takes seconds to show a traceback."""
+    plain()
 
 
 def pytest_collection_finish() -> None:

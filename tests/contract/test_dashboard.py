@@ -291,6 +291,21 @@ def test_an_operation_of_another_repository_is_not_found(site):
     assert ann.get("/api/repositories/ann/churn/operations/2").status_code == 404
 
 
+def test_an_operation_that_another_release_wrote_is_shown_without_what_cannot_be_read(site):
+    subject = Subject(7, 3, 2, 0, to_json(DEPLOY), ANN, "hash", NOW)
+    command = NewOperation(subject, Kind.DEPLOY, "env:7:staging")
+    site.book.accept(
+        [Arrival("g", "issue_comment", "x", NOW, 7, "ann/churn", "main", None, 3, operations=(command,))]
+    )
+    site.book.save(
+        site.book.claim("worker", NOW, timedelta(seconds=30)), Saved("gate", {"environment": 7}, NOW)
+    )
+
+    shown = site.browser("ann").get("/dashboard/ann/churn/operations/2")
+    assert shown.status_code == 200
+    assert "This release of Kfops cannot read what is known of this operation." in shown.text
+
+
 def test_r15_foreign_text_reaches_the_page_escaped_and_without_its_secrets(site):
     ann = site.browser("ann")
     texts = [ann.get(one).text for one in [*addresses(), "/dashboard/"]]

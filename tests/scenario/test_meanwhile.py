@@ -17,7 +17,7 @@ from kfops.playground.state import Role
 
 CLIMB = (
     "{steps: [5, 50], hold: 10s, min_requests: 30, max_error_increase: 0.2, max_latency_ratio: 5,"
-    " patience: 2m, ask_timeout: 5s, watch: 10s}"
+    " patience: 40s, ask_timeout: 5s, watch: 10s}"
 )
 NO_MERGE = CONFIG.replace("requires: REQUIRES", "requires: REQUIRES, merge: none")
 GRANT = "repositories: {{olga/churn: {{models: [churn], namespaces: [churn, churn-staging], environments: [{}]}}}}"

@@ -12,6 +12,7 @@ from kfops.logs import beside, plain
 def as_before():
     yield
     structlog.reset_defaults()
+    plain()
 
 
 def fails(token: str) -> None:

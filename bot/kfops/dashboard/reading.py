@@ -25,7 +25,11 @@ def operation(here: Place, number: int) -> Operation:
 def reply(here: Place, found: Operation) -> str:
     """The very reply of the pull request, as it would read now."""
     dashboard = here.seen.dashboard
-    return render(View(found, facts_of(found), here.address, dashboard.clock.now(), dashboard.secrets))
+    try:
+        facts = facts_of(found)
+    except ValueError:  # another release wrote them; `workflow.unreadable` sees to the operation
+        return "This release of Kfops cannot read what is known of this operation."
+    return render(View(found, facts, here.address, dashboard.clock.now(), dashboard.secrets))
 
 
 def locks(here: Place) -> tuple[Lock, ...]:
