@@ -29,6 +29,7 @@ class Fault(StrEnum):
 
 
 RETRY_AFTER_S = 60
+_UNCHANGED = 304
 _STATUS = {
     Fault.SERVER_ERROR: 500,
     Fault.BAD_GATEWAY: 502,
@@ -45,11 +46,12 @@ def fair(_number: int, _what: str) -> Fault | None:
 
 @dataclass
 class Weather:
-    """`calls` lists what was asked, in order, since it was last emptied."""
+    """`calls` lists what was asked, in order, since it was last emptied; `unchanged` those that were answered with 304."""
 
     app: ASGIApp
     falls: Callable[[int, str], Fault | None] = fair
     calls: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
@@ -58,13 +60,21 @@ class Weather:
         self.calls.append(f"{scope['method']} {scope['path']}")
         fault = self.falls(len(self.calls), self.calls[-1])
         if fault is None:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._noting(self.calls[-1], send))
         elif fault in {Fault.LOST_ANSWER, Fault.LOST_HALF, Fault.LOST_ERROR}:
             await self._lose(fault, scope, receive, send)
         elif fault is Fault.UNREACHABLE:
             raise ConnectionAbortedError
         else:
             await _say(send, _STATUS[fault])
+
+    def _noting(self, call: str, send: Send) -> Send:
+        async def noted(message: Message) -> None:
+            if message.get("status") == _UNCHANGED:
+                self.unchanged.append(call)
+            await send(message)
+
+        return noted
 
     async def _lose(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         """The forge does it; what comes back is not what it said."""
