@@ -32,9 +32,9 @@ from kfops.rules.replies import answers
 from kfops.rules.replies.view import without_secrets
 from kfops.workflow import retraining
 from kfops.workflow.context import Context, End, Step
-from kfops.workflow.deciding import STEER, STOP, cancelable, decision_on, held, rollouts
+from kfops.workflow.deciding import STEER, STOP, cancelable, decision_on, rollouts
 from kfops.workflow.gathering import RulesRead, asker, needed, policy_refusal, refusal, rules
-from kfops.workflow.holding import key_of
+from kfops.workflow.holding import held, key_of
 from kfops.workflow.judging import environment_name
 from kfops.workflow.planning import planned_view
 from kfops.workflow.rollouts.placing import place_by_rules

@@ -24,13 +24,12 @@ from kfops.command.model import (
     Unlock,
 )
 from kfops.domain.operation import ROLLOUTS, Kind, Operation
-from kfops.domain.record import Lock as LockRow
 from kfops.rules import gate
 from kfops.rules.gate import Decision
 from kfops.rules.stopping import STOPPABLE, why_not
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead, asker, live, needed
-from kfops.workflow.holding import key_of
+from kfops.workflow.holding import held
 from kfops.workflow.judging import judged, rollout_of
 from kfops.workflow.rollouts.rollback import judged as rollback_judged
 
@@ -44,6 +43,8 @@ def decision_on(context: Context, read: RulesRead, command: Command) -> Decision
         return judged(context, read).decision(context.operation)
     if isinstance(command, Rollback):
         return rollback_judged(context, read).decision
+    if isinstance(command, Cancel):
+        return _cancel(context, read, command.operation)
     need = needed(read.rules, catalog.keys_needed(command))
     who = asker(context, need)
     match command:
@@ -54,8 +55,6 @@ def decision_on(context: Context, read: RulesRead, command: Command) -> Decision
         case CanaryControl(action=action):
             here = live(context, read, reread=True) if action is CanaryAction.PROMOTE else None
             return gate.canary(who, need, is_under_way=bool(rollouts(context)), promoted=here)
-        case Cancel(operation=number):
-            return _cancel(context, read, number)
         case Lock(environment=environment):
             lock = held(context, environment)
             return gate.lock(who, need, lock, name=environment, known=_environments(read))
@@ -86,11 +85,6 @@ def _cancel(context: Context, read: RulesRead, number: int | None) -> Decision:
 
 def _environments(read: RulesRead) -> tuple[str, ...]:
     return tuple(one.name for one in read.rules.environments)
-
-
-def held(context: Context, environment: str) -> LockRow | None:
-    key = key_of(context.operation.subject.repository_id, environment)
-    return context.ports.ledger.held(key, context.now)
 
 
 def rollouts(context: Context) -> list[Operation]:

@@ -90,5 +90,8 @@ def later(context: Context, error: Exception) -> Saved:
 def lasted(context: Context) -> timedelta:
     """For how long it has failed in a row."""
     operation = context.operation
-    is_first = not operation.failures and not operation.defects
-    return context.now - (context.now if is_first else operation.failing_since or context.now)
+    if (
+        not operation.failures and not operation.defects
+    ):  # the release before leaves the moment of an earlier row
+        return timedelta(0)
+    return context.now - (operation.failing_since or context.now)

@@ -19,6 +19,18 @@ def holder(operation: Operation) -> str:
     return f"operation {operation.id}"
 
 
+def held(context: Context, environment: str) -> Lock | None:
+    """Whoever holds it now, this operation included."""
+    return context.ports.ledger.held(
+        key_of(context.operation.subject.repository_id, environment), context.now
+    )
+
+
+def held_by_a_person(context: Context, environment: str) -> bool:
+    lock = held(context, environment)
+    return lock is not None and lock.operation_id is None
+
+
 def take(context: Context, environment: str) -> bool:
     """Take it, or renew what is held already; False while another holds it."""
     operation = context.operation

@@ -20,7 +20,7 @@ from kfops.rules import gate
 from kfops.rules.gate import Approvals, Asker, Decision, DeployFacts, Live, Requirement
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import RulesRead, asker, live, needed, policy_refusal
-from kfops.workflow.holding import holder, key_of
+from kfops.workflow.holding import held, holder
 from kfops.workflow.rollouts.placing import place_by_rules
 
 WORKFLOWS = ".github/workflows/"
@@ -123,7 +123,7 @@ def run_of(context: Context, command: Deploy | StagingDeploy) -> RunRecord | Non
 
 def _standing(context: Context, read: RulesRead) -> DeployFacts:
     """What the rules, the policy and the ledger say of the environment."""
-    subject, options = context.operation.subject, context.options
+    options = context.options
     command, name = command_of(context), environment_name(context.operation)
     environment = read.rules.environment(name)
     refused = policy_refusal(context, read, name)
@@ -137,7 +137,7 @@ def _standing(context: Context, read: RulesRead) -> DeployFacts:
         needs_ready=isinstance(command, Deploy),
         run_succeeded=False,
         model_digest=None,
-        lock=context.ports.ledger.held(key_of(subject.repository_id, name), context.now),
+        lock=held(context, name),
         own_lock_holder=holder(context.operation),
         policy_refusal=refused,
         freeze=f"{freeze.reason}, until {freeze.until:%Y-%m-%d %H:%M} UTC" if freeze else None,

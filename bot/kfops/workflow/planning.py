@@ -37,8 +37,9 @@ from kfops.rules.reasons import ReasonCode
 from kfops.rules.replies.answers import PlanView
 from kfops.rules.stopping import how
 from kfops.workflow.context import Context
-from kfops.workflow.deciding import cancelable, decision_on, held, rollouts
+from kfops.workflow.deciding import cancelable, decision_on, rollouts
 from kfops.workflow.gathering import CONFIG, RulesRead, policy_refusal, refusal
+from kfops.workflow.holding import held
 from kfops.workflow.judging import environment_name, judged, rollout_of
 from kfops.workflow.rollouts.placing import place_by_rules
 from kfops.workflow.rollouts.rollback import judged as rollback_judged

@@ -20,7 +20,7 @@ from kfops.rules.gate import Decision, Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context, End, Next, Step
 from kfops.workflow.gathering import RulesRead, asker, live, needed, policy_refusal, refusal, rules
-from kfops.workflow.holding import holder, key_of, take
+from kfops.workflow.holding import held, held_by_a_person, holder, take
 from kfops.workflow.judging import environment_name, rollout_of
 from kfops.workflow.rollouts.checking import ask_recorded
 from kfops.workflow.rollouts.deploy import set_aliases
@@ -55,7 +55,7 @@ def judged(context: Context, read: RulesRead, before: tuple[int, ...] = ()) -> J
         one for one in map(ledger.operation, before) if one and one.outcome is not Outcome.SUCCEEDED
     ]
     target = revisions.target(known, command.to, takes_back=bool(takes_back or taken_back))
-    lock = ledger.held(key_of(subject.repository_id, command.environment), context.now)
+    lock = held(context, command.environment)
     need = needed(read.rules, keys_needed(command))
     decision = gate.rollback(
         live(context, read, reread=True),
@@ -84,7 +84,7 @@ def _take(context: Context, facts: DeployFacts) -> Step:
     """Judged once more when the environment is free: what was under way may have gone either way meanwhile, and whoever
     asked may have taken it back.
     """
-    if not take(context, facts.environment) and not _is_held_by_a_person(context, facts):
+    if not take(context, facts.environment) and not held_by_a_person(context, facts.environment):
         return Next("take", facts, TICK)
     aimed = _aimed(context, facts)
     if isinstance(aimed, End):
@@ -126,12 +126,6 @@ def _told(context: Context, facts: DeployFacts) -> Iterator[str]:
     if facts.takes_back and not command.to:
         further = f'/rollback {facts.environment} --to VERSION --reason "…"'
         yield f"The rollout that was under way is taken back. Further back: `{further}`."
-
-
-def _is_held_by_a_person(context: Context, facts: DeployFacts) -> bool:
-    key = key_of(context.operation.subject.repository_id, facts.environment)
-    lock = context.ports.ledger.held(key, context.now)
-    return lock is not None and lock.operation_id is None
 
 
 def _prepare(context: Context, facts: DeployFacts) -> Step:

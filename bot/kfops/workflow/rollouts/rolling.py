@@ -28,7 +28,7 @@ from kfops.rules.gate import Reject
 from kfops.rules.reasons import ReasonCode
 from kfops.workflow.context import Context
 from kfops.workflow.gathering import rules
-from kfops.workflow.holding import key_of, take
+from kfops.workflow.holding import held, take
 from kfops.workflow.judging import judged_again
 from kfops.workflow.rollouts.checking import ask_candidate
 from kfops.workflow.rollouts.golden import golden
@@ -215,8 +215,7 @@ def _is_displaced(context: Context, facts: DeployFacts) -> bool:
     """
     if take(context, facts.environment):
         return False
-    key = key_of(context.operation.subject.repository_id, facts.environment)
-    lock = context.ports.ledger.held(key, context.now)
+    lock = held(context, facts.environment)
     return lock is not None and lock.operation_id is not None
 
 
