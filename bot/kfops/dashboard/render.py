@@ -42,7 +42,10 @@ def _templates(secrets: tuple[str, ...]) -> Environment:
 
         The texts within a value first: as Python writes a mapping, a quote in a secret reads otherwise.
         """
-        return value if isinstance(value, Markup) else mask(str(without_secrets(value, secrets)), secrets)
+        if isinstance(value, Markup):
+            return value
+        said = without_secrets(value, secrets)
+        return said if isinstance(said, str) else mask(str(said), secrets)
 
     made = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),

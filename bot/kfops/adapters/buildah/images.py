@@ -140,9 +140,8 @@ def problem_of(order: ImageOrder) -> str:
     for said, path in (("context", order.context), ("dockerfile", order.dockerfile)):
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             return f"images.build: {said} is {path!r}; expected a path in the repository"
-    if order.dockerfile.lower().endswith(
-        ".in"
-    ):  # buildah hands such a file to a preprocessor, which reads any file
+    # buildah hands such a file to a preprocessor, which reads any file.
+    if order.dockerfile.lower().endswith(".in"):
         return f"images.build: dockerfile is {order.dockerfile!r}; expected a file that needs no preprocessor: no name in .in"
     root, context = order.source_dir.resolve(), order.source_dir / order.context
     if not context.is_dir() or context.resolve() != root / order.context:  # a link leads elsewhere
