@@ -14,6 +14,8 @@ from tests.support.playground import Received
 from tests.support.servers.github_proxy import Fault
 
 from kfops.domain.events import Commented, Event, Poked, PullRequestChanged
+from kfops.playground.actions.repositories import add_hook
+from kfops.playground.state import Hook
 from kfops.ports.forge import CheckConclusion, CheckReport, Deliveries
 from kfops.webhook.payloads import EVENTS, PayloadProblem, parse
 from kfops.webhook.signature import is_signed
@@ -87,15 +89,19 @@ def test_the_bot_understands_what_it_is_sent(stage: Stage) -> None:
     assert poked["check_run"].pull_requests == (number,)
 
 
+def _hook_of_the_app(stage: Stage, url: str) -> Hook:
+    """Which is told of comments, there."""
+    app = next(iter(stage.world.playground.state.apps.values()))
+    hook = add_hook(stage.world.playground, url, SECRET, app_id=app.id, wanted=("issue_comment",))
+    app.hook_id = hook.id
+    return hook
+
+
 def test_r3_failed_deliveries_are_sent_again(stage: Stage) -> None:
-    playground, before = stage.world.playground, stage.now() - timedelta(minutes=1)
-    app = next(iter(playground.state.apps.values()))
+    before = stage.now() - timedelta(minutes=1)
     number_of, number, _ = stage.pull("lost")
     with support.receiver(500) as (url, lost):
-        from kfops.playground.actions.repositories import add_hook
-
-        hook = add_hook(playground, url, SECRET, app_id=app.id, wanted=("issue_comment",))
-        app.hook_id = hook.id
+        hook = _hook_of_the_app(stage, url)
         stage.comment("lost", number, "bob", "/status")
         _until(lambda: any(one.event == "issue_comment" for one in lost), "nothing was sent")
         _until(lambda: _failures(stage) > 0, "the failure was not noted")
@@ -119,13 +125,9 @@ def test_r3_failed_deliveries_are_sent_again(stage: Stage) -> None:
 
 def test_r3_a_delivery_that_github_does_not_send_again_holds_up_no_other(stage: Stage) -> None:
     playground, before = stage.world.playground, stage.now() - timedelta(minutes=1)
-    app = next(iter(playground.state.apps.values()))
     _, number, _ = stage.pull("gone")
     with support.receiver(500) as (url, _):
-        from kfops.playground.actions.repositories import add_hook
-
-        hook = add_hook(playground, url, SECRET, app_id=app.id, wanted=("issue_comment",))
-        app.hook_id = hook.id
+        hook = _hook_of_the_app(stage, url)
         for _one in range(3):
             stage.comment("gone", number, "bob", "/status")
         playground.outbox.settle()
@@ -143,14 +145,10 @@ def test_r3_a_delivery_that_github_does_not_send_again_holds_up_no_other(stage: 
 
 def test_r3_a_delivery_that_fails_however_often_it_is_sent_is_given_up(stage: Stage) -> None:
     playground, before = stage.world.playground, stage.now() - timedelta(minutes=1)
-    app = next(iter(playground.state.apps.values()))
     _, number, _ = stage.pull("hopeless")
     forge = stage.forge()
     with support.receiver(500) as (url, _):
-        from kfops.playground.actions.repositories import add_hook
-
-        hook = add_hook(playground, url, SECRET, app_id=app.id, wanted=("issue_comment",))
-        app.hook_id = hook.id
+        hook = _hook_of_the_app(stage, url)
         stage.comment("hopeless", number, "bob", "/status")
         for _round in range(8):
             playground.outbox.settle()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.support.replaced import defect, put_in
-from tests.support.ways import deployed, trained, until
+from tests.support.replaced import defect, once, put_in
+from tests.support.ways import comes_to, deployed, trained, until
 from tests.support.world import World, model, world
 
 from kfops.adapters.sql import tables as t
@@ -17,7 +17,6 @@ from kfops.domain.rollout import Phase
 from kfops.domain.run import ENDED, RunState
 from kfops.ports.errors import Refused, Unavailable
 from kfops.workflow import failing, unreadable
-from kfops.workflow.settling import settle
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -26,17 +25,6 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 def here(tmp_path):
     with world(tmp_path) as made:
         yield made
-
-
-def sweep(here: World) -> int:
-    return settle(here.ports, here.options, "sweeper")
-
-
-def comes_to(here: World, asked: int, phase: str) -> None:
-    for _ in here.walk():
-        if here.operation(asked).phase == phase:
-            return
-    raise AssertionError(here.describe())
 
 
 def makes_unreadable(here: World, asked: int, **facts: Any) -> None:
@@ -70,12 +58,12 @@ def test_r18_what_a_defect_left_untold_is_told_when_it_is_mended(here):
     put_in(here, "forge", deployment_status=defect)
     here.settle(limit=HOUR)
     here.turn(HOUR)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert [one.statuses for one in here.deployments()] == [[]]
 
     here.restart()
     here.turn(2 * HOUR)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert [one.statuses[-1].state for one in here.deployments()] == ["success"]
 
 
@@ -97,7 +85,7 @@ def test_r18_one_that_cannot_be_settled_keeps_no_other_from_it(here):
     put_in(here, "forge", deployment_status=fails_for_the_first)
     here.turn(HOUR)
 
-    assert sweep(here) == 2
+    assert here.sweep() == 2
     assert [len(here.repository.deployments[one].statuses) for one in (first, second)] == [0, 1]
 
 
@@ -119,7 +107,7 @@ def test_r18_a_check_run_whose_end_was_refused_once_gets_it_later(here):
     assert [one.status for one in here.check_runs(number)] == ["in_progress"]
 
     here.turn(HOUR)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert [one.status for one in here.check_runs(number)] == ["completed"]
 
 
@@ -136,7 +124,7 @@ def test_a_defect_in_telling_holds_up_no_run(here):
     assert here.operation(asked).reason_code == "done"
     here.restart()
     here.turn(HOUR)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert "0.8" in here.reply(number)
 
 
@@ -273,15 +261,7 @@ def test_one_moment_of_bad_weather_ends_no_run_however_long_it_has_been_under_wa
     asked = here.comment(number, "/build_run")
     comes_to(here, asked, "follow")
     here.clock.at += 2 * failing.PATIENCE
-    asks, away = here.ports.pipelines.status, [1]
-
-    def status(run: str) -> Any:
-        if away:
-            away.pop()
-            raise Unavailable("503")
-        return asks(run)
-
-    put_in(here, "pipelines", status=status)
+    put_in(here, "pipelines", status=once(Unavailable("503"), here.ports.pipelines.status))
     here.settle()
 
     assert here.operation(asked).reason_code == "done"
@@ -292,15 +272,7 @@ def test_one_moment_of_bad_weather_ends_no_command_however_long_it_waited_in_lin
     asked = here.comment(number, "/build_run")
     here.deliver()
     here.clock.at += 2 * failing.PATIENCE
-    asks, away = here.forge.repository, [1]
-
-    def repository(number: int) -> Any:
-        if away:
-            away.pop()
-            raise Unavailable("502")
-        return asks(number)
-
-    put_in(here, "forge", repository=repository)
+    put_in(here, "forge", repository=once(Unavailable("502"), here.forge.repository))
     here.settle()
 
     assert here.operation(asked).reason_code == "done"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.support.ways import deployed, rollout, said, trained, until
+from tests.support.ways import comes_to, deployed, rollout, said, trained, until
 from tests.support.world import World, model, world
 
 from kfops.config.policy import load_policy
@@ -76,9 +76,7 @@ def test_r8_r20_a_rollback_that_comes_when_a_rollout_cannot_be_stopped_any_more_
     deployed(here, roc_auc=0.83)
     other = here.pull_request("ana", model())
     number, asked = rolling(here)
-    for _ in here.walk():
-        if here.operation(asked).phase == "promoted":
-            break
+    comes_to(here, asked, "promoted")
     here.comment(other, '/rollback --reason "scores drift"', by="cleo")
     here.settle()
 
@@ -91,9 +89,7 @@ def test_r8_r20_a_rollback_that_is_taken_back_while_it_waits_switches_nothing(he
     deployed(here, roc_auc=0.83)
     number, asked = rolling(here)
     back = here.comment(number, '/rollback --to 1 --reason "wrong data"', by="cleo")
-    for _ in here.walk():
-        if here.operation(back).phase == "take":
-            break
+    comes_to(here, back, "take")
     here.delete_comment(back)
     here.settle()
 
@@ -107,9 +103,7 @@ def test_r14_r20_a_person_who_holds_the_environment_before_a_waiting_rollback_is
     deployed(here, roc_auc=0.83)
     number, asked = rolling(here)
     back = here.comment(number, '/rollback --to 1 --reason "wrong data"', by="cleo")
-    for _ in here.walk():
-        if here.operation(asked).ended_at:
-            break
+    comes_to(here, asked, "ended")
     assert here.operation(back).phase == "take"
     first = Lock(key_of(here.repository.id, "production"), "bo", "incident", here.clock.at, None, None)
     here.ledger.acquire(first)

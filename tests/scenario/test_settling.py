@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from tests.support.replaced import put_in
-from tests.support.ways import trained
+from tests.support.ways import comes_to, trained
 from tests.support.weather import Fault
 from tests.support.world import World, model, world
 
 from kfops.domain.operation import Outcome
 from kfops.ports.forge import CheckReport
 from kfops.workflow import closing
-from kfops.workflow.settling import settle
 
 HOUR = timedelta(hours=1)
 
@@ -25,25 +24,15 @@ def here(tmp_path):
         yield made
 
 
-def sweep(here: World) -> int:
-    return settle(here.ports, here.options, "sweeper")
-
-
 def falls_on(here: World, *words: str) -> None:
     """Calls whose METHOD /path has one of these words in it fail; none: fair weather."""
     here.weather.falls = lambda _, what: Fault.SERVER_ERROR if any(one in what for one in words) else None
 
 
-def closing_begins(here: World, asked: int) -> None:
-    for _ in here.walk():
-        if here.operation(asked).phase == "closing":
-            return
-
-
 def test_r18_closing_ends_when_the_forge_was_away_for_six_hours_however_often_it_was_tried(here):
     number = trained(here)
     asked = here.comment(number, "/deploy")
-    closing_begins(here, asked)
+    comes_to(here, asked, "closing")
     falls_on(here, "deployments")
     here.turn()
     began = here.clock.at
@@ -59,7 +48,7 @@ def test_r18_closing_ends_when_the_forge_was_away_for_six_hours_however_often_it
 def test_r18_what_ended_untold_is_told_when_the_forge_is_back(here):
     number = trained(here)
     asked = here.comment(number, "/deploy")
-    closing_begins(here, asked)
+    comes_to(here, asked, "closing")
     falls_on(here, "deployments", "check-runs", "issues")
     here.turn()
     while here.operation(asked).ended_at is None:
@@ -67,22 +56,22 @@ def test_r18_what_ended_untold_is_told_when_the_forge_is_back(here):
     assert not [one for one in here.deployments() if one.statuses]
 
     here.turn(HOUR)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     falls_on(here)
     here.turn(2 * HOUR)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert [one.statuses[-1].state for one in here.deployments()] == ["success"]
     assert len(here.replies(number)) == 2
     assert "rocket" in here.reactions(asked)
     here.turn(24 * HOUR)
-    assert sweep(here) == 0
+    assert here.sweep() == 0
     assert len(here.ledger.trail(here.repository.id)) == 2
 
 
 def test_r18_while_an_end_cannot_be_told_nobody_waits_for_the_environment(here):
     number = trained(here)
     asked = here.comment(number, "/deploy")
-    closing_begins(here, asked)
+    comes_to(here, asked, "closing")
     falls_on(here, "deployments")
     here.turn()
 
@@ -93,7 +82,7 @@ def test_r18_while_an_end_cannot_be_told_nobody_waits_for_the_environment(here):
 def test_r18_a_comment_that_somebody_deleted_keeps_nothing_else_from_its_end(here):
     number = trained(here)
     asked = here.comment(number, "/deploy")
-    closing_begins(here, asked)
+    comes_to(here, asked, "closing")
     for comment, said in list(here.repository.comments.items()):
         if said.app_id is not None:
             here.delete_comment(comment, by="olga")
@@ -107,7 +96,7 @@ def test_r18_a_comment_that_somebody_deleted_keeps_nothing_else_from_its_end(her
 def test_r18_a_deployment_gets_one_end_however_often_the_rest_is_tried(here):
     number = trained(here)
     asked = here.comment(number, "/deploy")
-    closing_begins(here, asked)
+    comes_to(here, asked, "closing")
     falls_on(here, "issues")
     for _ in range(4):
         here.turn(timedelta(minutes=2))
@@ -160,12 +149,12 @@ def test_r18_what_a_paused_worker_overwrites_after_its_lease_is_set_right(here):
     )
     here.forge.report_check(here.repository.id, late)
     assert [one.status for one in here.check_runs(number)] == ["in_progress"]
-    assert sweep(here) == 0
+    assert here.sweep() == 0
     here.turn(timedelta(minutes=3))
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert [(one.status, one.conclusion) for one in here.check_runs(number)] == [("completed", "success")]
     assert here.operation(asked).takeovers == 1
-    assert sweep(here) == 0
+    assert here.sweep() == 0
 
 
 def paused_before(here: World, method: str) -> None:
@@ -189,11 +178,11 @@ def test_r18_a_comment_that_a_paused_worker_wrote_late_is_taken_away(here):
     assert len(here.replies(number)) == 2
 
     here.turn(closing.LATE)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert len(here.replies(number)) == 1
     assert "succeeded" in here.reply(number)
     assert here.operation(asked).takeovers == 1
-    assert sweep(here) == 0
+    assert here.sweep() == 0
 
 
 def test_r18_what_a_paused_worker_told_late_is_told_as_it_is(here):
@@ -205,7 +194,7 @@ def test_r18_what_a_paused_worker_told_late_is_told_as_it_is(here):
     assert "`/cancel` stops it." in here.reply(number)
 
     here.turn(closing.LATE)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert "succeeded" in here.reply(number)
 
 
@@ -216,7 +205,7 @@ def test_r18_a_late_answer_is_there_once_too(here):
     here.settle()
 
     here.turn(closing.LATE)
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert len(here.replies(number)) == 1
 
 
@@ -237,5 +226,5 @@ def test_r18_a_run_that_a_paused_worker_submitted_late_is_ended(here):
     here.turn(closing.LATE)
     put_in(here, "pipelines", keep_one=lambda *one: kept.append(one))
 
-    assert sweep(here) == 1
+    assert here.sweep() == 1
     assert kept == [("op-1-1", "op-1-1")]

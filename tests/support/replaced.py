@@ -25,6 +25,18 @@ def put_in(here: World, port: str, **how: Callable[..., Any]) -> None:
     here.ports = replace(here.ports, **{port: replaced})
 
 
+def once(error: Exception, then: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that raises at its first call, and does what it does from then on."""
+    left = [error]
+
+    def method(*given: Any, **named: Any) -> Any:
+        if left:
+            raise left.pop()
+        return then(*given, **named)
+
+    return method
+
+
 def defect(*_: Any, **__: Any) -> Any:
     """What a method does that has one."""
     raise KeyError("id")

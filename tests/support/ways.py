@@ -49,6 +49,14 @@ def rollout(here: World, comment: int) -> Rollout | None:
     return load(DeployFacts, facts).rollout if facts else None
 
 
+def comes_to(here: World, comment: int, phase: str) -> None:
+    """Time passes until the operation of this comment is there."""
+    for _ in here.walk():
+        if here.operation(comment).phase == phase:
+            return
+    raise AssertionError(here.describe())
+
+
 def until(here: World, comment: int, phase: Phase) -> Rollout:
     """Time passes until the rollout of this comment is there."""
     for _ in here.walk():

@@ -56,6 +56,8 @@ def test_what_is_not_set_hides_nothing(monkeypatch):
 
 
 def test_an_index_that_everybody_knows_is_no_secret(monkeypatch):
-    monkeypatch.setenv("PIP_INDEX_URL", "https://pypi.org/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example.com/simple")
 
-    assert mask("looked for at https://pypi.org/simple", Settings().secrets).endswith("pypi.org/simple")
+    assert mask("looked for at https://index.example.com/simple", Settings().secrets).endswith(
+        "index.example.com/simple"
+    )
