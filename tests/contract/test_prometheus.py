@@ -168,7 +168,7 @@ def test_slow_answers_are_those_above_a_bound_and_failures_are_not_timed(place):
     place.request("two", 500, milliseconds=1, times=40)
     found = place.counts(
         since,
-        lambda one: one.champion.timed == 100 and one.candidate.timed == 100,
+        lambda one: one.champion.timed == one.candidate.timed == 100 and one.candidate.errors == 40,
         slow_since=since,
         champion_ms=10.0,
         candidate_ms=12.5,

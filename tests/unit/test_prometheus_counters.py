@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kfops.adapters.prometheus.adapter import Arms, PrometheusTraffic
 from kfops.adapters.prometheus.api import Samples
 from kfops.adapters.prometheus.counters import Counter, Counters, above, buckets, history, quantile_bound
 from kfops.adapters.prometheus.dialects import ISTIO, KNATIVE
+from kfops.domain.environment import EnvironmentKey
+from kfops.domain.rollout import Counting
 
 
 def fed(since: float, *values: tuple[float, float]) -> Counter:
@@ -90,3 +94,40 @@ def test_a_selector_names_both_revisions_and_nothing_else():
         'm{namespace_name="prod",revision_name=~"churn\\\\-predictor\\\\-00001|churn\\\\-predictor\\\\-00002"}'
     )
     assert 'source_workload!~"kfops.*"' in ISTIO.selector("m", "prod", ["churn-predictor"])
+
+
+class Late:
+    """A Prometheus that stores the scrape of a moment only when it has been asked for that moment's times once."""
+
+    def __init__(self) -> None:
+        self.is_stored = False
+        self.seconds = 12
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def value(self, query: str, at: datetime) -> float:
+        return 1.0
+
+    def samples(self, selector: str, since: datetime, until: datetime) -> list[Samples]:
+        if not selector.startswith(KNATIVE.times):
+            return [Samples({"response_code": "200"}, ((11.0, 100.0),))]
+        values = ((11.0, 100.0),) if self.is_stored else ()
+        self.is_stored = True
+        return [Samples({"le": bound}, values) for bound in ("10", "+Inf")]
+
+
+def test_one_reading_is_of_one_moment_also_where_a_scrape_is_stored_meanwhile():
+    """What is slow and the 95th percentile come from the same requests."""
+    late = Late()
+    traffic = PrometheusTraffic(late, lambda _: Arms(KNATIVE, "churn", ("one",), ()), lambda _: [], late)
+    since = datetime.fromtimestamp(10, UTC)
+    counting = Counting(since, since, 5.0, 5.0)
+
+    def read() -> tuple[int, int, float | None]:
+        found = traffic.counts(EnvironmentKey(7, "churn", "production"), counting).champion
+        return found.requests, found.timed, found.p95_ms
+
+    assert read() == (100, 0, None)
+    late.seconds += 1
+    assert read() == (100, 100, 10.0)

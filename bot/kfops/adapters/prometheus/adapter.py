@@ -75,8 +75,9 @@ class PrometheusTraffic:
                 arms = self._arms(environment)
                 if not self._has_scraped(counting.since):
                     return Unknown(f"Prometheus has no samples from {counting.since:%H:%M:%S}")
-                champion = self._arm(arms, arms.stable, counting, counting.champion_slow_ms)
-                candidate = self._arm(arms, arms.candidate, counting, counting.candidate_slow_ms)
+                now = self._clock.now()
+                champion = self._arm(arms, arms.stable, counting, counting.champion_slow_ms, now)
+                candidate = self._arm(arms, arms.candidate, counting, counting.candidate_slow_ms, now)
         except (Unavailable, Refused) as error:
             return Unknown(str(error))
         if champion is None and candidate is None:
@@ -93,13 +94,18 @@ class PrometheusTraffic:
             return Unknown(str(error))
 
     def _arm(
-        self, arms: Arms, names: tuple[str, ...], counting: Counting, slow_ms: float | None
+        self,
+        arms: Arms,
+        names: tuple[str, ...],
+        counting: Counting,
+        slow_ms: float | None,
+        now: datetime,
     ) -> ArmCounts | None:
         """None: nobody counts this arm."""
         if not names:
             return None
         dialect = arms.dialect
-        counted = self._count(dialect.selector(dialect.requests, arms.namespace, names), counting.since)
+        counted = self._count(dialect.selector(dialect.requests, arms.namespace, names), counting.since, now)
         if not counted.series:
             return None
         by_code = _by_code(counted, dialect.code)
@@ -107,9 +113,9 @@ class PrometheusTraffic:
             _take_off(by_code, counted, dialect.code, self._own(names))
         errors = _sum(by_code, _is_error)
         answered = dialect.selector(dialect.times, arms.namespace, names, f"{dialect.code}{_ANSWERED}")
-        times = buckets(self._count(answered, counting.since))
+        times = buckets(self._count(answered, counting.since, now))
         bound = quantile_bound(times, 0.95)
-        timed, slow = self._slow(answered, dialect, counting.slow_since, slow_ms)
+        timed, slow = self._slow(answered, dialect, counting.slow_since, slow_ms, now)
         return ArmCounts(
             requests=sum(by_code.values()),
             errors=errors,
@@ -121,11 +127,11 @@ class PrometheusTraffic:
         )
 
     def _slow(
-        self, selector: str, dialect: Dialect, since: datetime | None, slow_ms: float | None
+        self, selector: str, dialect: Dialect, since: datetime | None, slow_ms: float | None, now: datetime
     ) -> tuple[int, int]:
         if since is None or slow_ms is None:
             return 0, 0
-        times = buckets(self._count(selector, since))
+        times = buckets(self._count(selector, since, now))
         return times.get(float("inf"), 0), above(times, slow_ms / dialect.unit_ms)
 
     def _standstill(self, arms: Arms) -> Standstill | Unknown:
@@ -158,14 +164,18 @@ class PrometheusTraffic:
         """A series that is not there at that moment only began later if Prometheus was there to see it."""
         return self._prometheus.value("count(up)", since) is not None
 
-    def _count(self, selector: str, since: datetime) -> Counters:
-        now = self._clock.now()
+    def _count(self, selector: str, since: datetime, now: datetime) -> Counters:
+        """As of `now`. Asked twice for one moment, Prometheus may know more the second time: a scrape bears the time
+        at which it began.
+        """
         running = self._running.get((selector, since))
         if running is None:
             running = _Running(Counters(since.timestamp()), since)
             self._running[selector, since] = running
             while len(self._running) > _KEPT:
                 self._running.popitem(last=False)
+        elif running.read_until == now:
+            return running.counters
         running.counters.feed(self._prometheus.samples(selector, running.read_until - _BEFORE, now))
         running.read_until = now
         return running.counters
