@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -59,21 +60,43 @@ def served(playground: Playground) -> Iterator[Weather]:
         listener.listen(64)
         playground.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            weather,
-            log_level="critical",
-            access_log=False,
-            lifespan="off",
-            loop="asyncio",
-            timeout_graceful_shutdown=1,
+            weather, log_level="critical", access_log=False, lifespan="off", loop="asyncio"
         )
-        server = uvicorn.Server(config)
+        server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
             yield weather
         finally:
-            server.should_exit = True
+            server.end()
             thread.join(10)
+
+
+class _Server(uvicorn.Server):
+    """One that ends when it is told to. uvicorn's own looks ten times a second whether it should, and then waits a
+    tenth more for callers: longer than many a test takes.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._runs = threading.Event()
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._runs.set()
+        await self.on_tick(0)
+        await self._ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    def end(self) -> None:
+        assert self._runs.wait(10)
+        self._loop.call_soon_threadsafe(self._ended.set)
 
 
 def commit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from kfops.playground.actions.repositories import install
@@ -48,6 +49,7 @@ def new_key() -> str:
     ).decode()
 
 
+@lru_cache(maxsize=16)
 def _public_part(private_key: str) -> str:
     from cryptography.hazmat.primitives import serialization
 

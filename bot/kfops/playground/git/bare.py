@@ -6,22 +6,29 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 ZERO = "0" * 40
 _SHA = re.compile(r"[0-9a-f]{40}")
-_SETTINGS = {
-    "uploadpack.allowReachableSHA1InWant": "true",
-    "uploadpack.allowAnySHA1InWant": "true",
-    "uploadpack.allowFilter": "true",
-    "http.receivepack": "true",
-    # Pull-request refs are the forge's own: everybody may fetch them, nobody may push them.
-    "receive.hideRefs": "refs/pull",
-    "gc.auto": "0",
-    "receive.autogc": "false",
-    "core.logAllRefUpdates": "false",
-}
+# Pull-request refs are the forge's own: everybody may fetch them, nobody may push them.
+_SETTINGS = """\
+[uploadpack]
+	allowReachableSHA1InWant = true
+	allowAnySHA1InWant = true
+	allowFilter = true
+[http]
+	receivepack = true
+[receive]
+	hideRefs = refs/pull
+	autogc = false
+[gc]
+	auto = 0
+[core]
+	logAllRefUpdates = false
+"""
 
 
 class GitError(RuntimeError):
@@ -72,12 +79,23 @@ class Bare:
         """The commit that a branch, tag, full ref name or sha names; None where there is none."""
         if not ref or ref.startswith("-"):
             return None
-        exact = ref.startswith("refs/") or _SHA.fullmatch(ref) is not None
-        for candidate in (ref,) if exact else (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):
-            done = self.run("rev-parse", "--verify", "--quiet", f"{candidate}^{{commit}}", ok=(0, 1, 128))
-            if done.returncode == 0:
-                return done.stdout.decode().strip()
-        return None
+        if _SHA.fullmatch(ref):
+            try:
+                return _commit_by_sha(self, ref)
+            except LookupError:
+                return None
+        candidates = (ref,) if ref.startswith("refs/") else (f"refs/heads/{ref}", f"refs/tags/{ref}", ref)
+        return next(filter(None, map(self.commit_named, candidates)), None)
+
+    def commit_named(self, name: str) -> str | None:
+        """By git's own reading of the name; a branch or tag that is a file of its own needs no git to be read."""
+        if name.startswith("refs/") and ".." not in name:
+            with suppress(OSError):
+                written = (self.path / name).read_text().strip()
+                if _SHA.fullmatch(written):
+                    return self.resolve(written)
+        done = self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", ok=(0, 1, 128))
+        return done.stdout.decode().strip() if done.returncode == 0 else None
 
     def refs(self, *under: str) -> dict[str, str]:
         """Full ref name → object, of the given name prefixes (all of them by default)."""
@@ -102,9 +120,18 @@ def create(path: Path, default_branch: str) -> Bare:
     path.parent.mkdir(parents=True, exist_ok=True)
     bare = Bare(path)
     bare.run("init", "--quiet", "--bare", f"--initial-branch={default_branch}")
-    for key, value in _SETTINGS.items():
-        bare.run("config", key, value)
+    with (path / "config").open("a") as config:
+        config.write(_SETTINGS)
     return bare
+
+
+@lru_cache(maxsize=2048)
+def _commit_by_sha(bare: Bare, sha: str) -> str:
+    """What a sha names stays. That it names nothing does not, so that is not kept: LookupError."""
+    found = bare.commit_named(sha)
+    if found is None:
+        raise LookupError(sha)
+    return found
 
 
 def snapshot(bare: Bare, folder: Path, branch: str, message: str, who: Mapping[str, str]) -> str:

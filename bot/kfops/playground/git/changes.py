@@ -26,27 +26,30 @@ class FileChange:
 def changes(bare: Bare, base: str, head: str) -> tuple[FileChange, ...]:
     """The changes from `base` to `head`, renames recognised, with their patches."""
     arguments = ("diff", "-M", "--no-color", "--no-ext-diff", "--no-textconv", "--full-index")
-    raw = bare.run(*arguments, "--raw", "-z", base, head).stdout.decode(errors="replace").split("\x00")
-    numbers = (
-        bare.run(*arguments, "--numstat", "-z", base, head).stdout.decode(errors="replace").split("\x00")
-    )
+    listed = bare.run(*arguments, "--raw", "--numstat", "-z", base, head).stdout
+    fields = listed.decode(errors="replace").split("\x00")
     patches = _patches(bare.run(*arguments, base, head).stdout.decode(errors="replace"))
-    found: list[FileChange] = []
-    counts = _counts(numbers)
+    raw: list[tuple[list[str], str, str | None]] = []
     position = 0
-    while position < len(raw) and raw[position].startswith(":"):
-        fields = raw[position].split()
-        letter = fields[4][0]
-        previous = raw[position + 1] if letter in "RC" else None
-        path = raw[position + 2] if previous is not None else raw[position + 1]
-        position += 3 if previous is not None else 2
-        additions, deletions = counts.get(path, (0, 0))
-        patch = patches[len(found)] if len(found) < len(patches) else None
-        sha = fields[2] if letter == "D" else fields[3]
-        found.append(
-            FileChange(path, _STATUS.get(letter, "changed"), additions, deletions, sha, previous, patch)
+    while fields[position].startswith(":"):
+        facts = fields[position].split()
+        is_moved = facts[4][0] in "RC"
+        previous = fields[position + 1] if is_moved else None
+        raw.append((facts, fields[position + 2 if is_moved else position + 1], previous))
+        position += 3 if is_moved else 2
+    counts = _counts(fields[position:])
+    return tuple(
+        FileChange(
+            path=path,
+            status=_STATUS.get(facts[4][0], "changed"),
+            additions=counts.get(path, (0, 0))[0],
+            deletions=counts.get(path, (0, 0))[1],
+            sha=facts[2] if facts[4][0] == "D" else facts[3],
+            previous_path=previous,
+            patch=patches[number] if number < len(patches) else None,
         )
-    return tuple(found)
+        for number, (facts, path, previous) in enumerate(raw)
+    )
 
 
 def _counts(fields: list[str]) -> dict[str, tuple[int, int]]:

@@ -50,6 +50,7 @@ def commits(
     return found[::-1] if oldest_first else found
 
 
+@lru_cache(maxsize=512)
 def commit(bare: Bare, sha: str) -> Commit:
     return commits(bare, sha, limit=1)[0]
 
@@ -88,6 +89,7 @@ def ahead_behind(bare: Bare, base: str, head: str) -> tuple[int, int]:
     return int(ahead), int(behind)
 
 
+@lru_cache(maxsize=512)
 def entry(bare: Bare, sha: str, path: str) -> Entry | None:
     """What stands at `path` in the commit; the root is the tree of the commit itself."""
     if not path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kfops.playground.forge import Forge
 from kfops.playground.git.bare import ZERO
 from kfops.playground.git.changes import EMPTY_TREE, changes
-from kfops.playground.git.history import Commit, commits, is_ancestor
+from kfops.playground.git.history import Commit, commit, commits, is_ancestor
 from kfops.playground.roles import Caller
 from kfops.playground.state import (
     App,
@@ -170,7 +170,7 @@ def status(forge: Forge, repository: Repository, one: CommitStatus, sender: User
         "context": one.context,
         "description": one.description,
         "state": one.state,
-        "commit": commit_summary(forge, repository, commits(bare, one.sha, limit=1)[0]),
+        "commit": commit_summary(forge, repository, commit(bare, one.sha)),
         "branches": branches,
         "created_at": moment(one.created_at),
         "updated_at": moment(one.created_at),
@@ -191,7 +191,7 @@ def push(
     )
     listed = commits(bare, *span, limit=COMMITS_SHOWN) if span else []
     forced = bool(before and after and not is_ancestor(bare, before, after))
-    head = _push_commit(forge, repository, commits(bare, after, limit=1)[0]) if after else None
+    head = _push_commit(forge, repository, commit(bare, after)) if after else None
     old, new = before or ZERO, after or ZERO
     body: Json = {
         "ref": ref,
@@ -236,7 +236,7 @@ def _push_commit(forge: Forge, repository: Repository, one: Commit) -> Json:
 
 
 def _head_commit(forge: Forge, repository: Repository, sha: str) -> Json:
-    one = commits(forge.bare(repository), sha, limit=1)[0]
+    one = commit(forge.bare(repository), sha)
     return {
         "id": one.sha,
         "tree_id": one.tree,
