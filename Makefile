@@ -15,7 +15,7 @@ help:
 	@echo "make setup    install everything into $(VENV)"
 	@echo "make demo     the whole story on this machine (ONCE=1 plays it and ends; REPORT=file writes it down; PORT, BOT_PORT choose)"
 	@echo "make test     all tests (ARGS='tests/unit -k gate' for some of them)"
-	@echo "make scenes   whole scenes: that of the demo; a bot killed in each phase of a rollout; what commands cost in calls; the main job on Kubeflow and KServe, for which KUBEBUILDER_ASSETS names an API server"
+	@echo "make scenes   whole scenes: that of the demo; a bot killed in training and in each phase of a rollout; what commands cost in calls; the main job on Kubeflow and KServe, for which KUBEBUILDER_ASSETS names an API server"
 	@echo "make check    format, lint, types, import layers"
 	@echo "make chaos    deaths, pushes, bad weather and lost rights at every moment of every workflow (half an hour of CPU; ARGS='--jobs 4 --kept FILE')"
 	@echo "make format   put the code into its format"
@@ -45,7 +45,7 @@ test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 scenes: setup
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -60,7 +60,7 @@ class Place:
 
     def counts(self, since: datetime, is_so: Callable[[Counts], bool], **more: object) -> Counts:
         counting = Counting(since, more.get("slow_since"), more.get("champion_ms"), more.get("candidate_ms"))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             found = self.traffic.counts(KEY, counting)
             if isinstance(found, Counts) and is_so(found):
@@ -69,11 +69,11 @@ class Place:
             time.sleep(SCRAPE_S / 4)
 
     def scrape(self) -> datetime:
-        """Until whatever was counted by now has been scraped."""
+        """Until whatever was counted by now has been scraped; a scrape that failed has seen nothing."""
         after = WallClock().now()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while (
-            self.prometheus.value("min(timestamp(up))", WallClock().now()) or 0
+            self.prometheus.value("min(timestamp(up) and up == 1)", WallClock().now()) or 0
         ) <= after.timestamp() + 0.05:
             assert time.monotonic() < deadline
             time.sleep(SCRAPE_S / 4)

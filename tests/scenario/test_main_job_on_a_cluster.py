@@ -26,6 +26,7 @@ from kfops.demo.callers import bodies
 pytestmark = [
     pytest.mark.skipif(isinstance(probe(), str), reason=f"no sandbox starts here: {probe()}"),
     pytest.mark.slow,
+    pytest.mark.xdist_group("cluster"),
 ]
 
 PRODUCTION = "Deployed-to-production"

@@ -114,6 +114,7 @@ def assert_nothing_was_done_twice(world: Live, first: int, second: int, deployme
     assert len(world.get(f"/repos/{REPOSITORY}/commits?sha=main")) == 3  # the first, and one a merge
 
 
+@pytest.mark.slow
 def test_the_main_job_survives_being_killed_in_training_and_in_the_canary(tmp_path):
     with live(tmp_path) as world, closing(Ledger(tmp_path)) as ledger:
         first, second = two_models(world)

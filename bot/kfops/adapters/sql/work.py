@@ -178,15 +178,13 @@ READY = _first(ready(_NOW), o.due_at)
 UNSETTLED = _first(sa.select(*CLAIMED).where(o.settle_at <= _NOW, _free(_NOW)), o.settle_at)
 SAVE = FENCED.values(due_at=_not_after_a_poke())
 TAKE = sa.update(t.operations).where(o.id == THIS)
-ONE = sa.select(*COLUMNS).select_from(JOINED).where(o.id == THIS)
+ALL = sa.select(*COLUMNS).select_from(JOINED).order_by(o.id)
+ONE = ALL.where(o.id == THIS)
 EFFECTS = sa.select(t.effects).where(t.effects.c.operation_id.in_(sa.bindparam("these", expanding=True)))
 
 
 def read_operations(connection: Connection, *where: sa.ColumnElement[bool]) -> tuple[Operation, ...]:
-    return _operations(
-        connection,
-        connection.execute(sa.select(*COLUMNS).select_from(JOINED).where(*where).order_by(o.id)).all(),
-    )
+    return _operations(connection, connection.execute(ALL.where(*where)).all())
 
 
 def _operations(connection: Connection, rows: Sequence[Any]) -> tuple[Operation, ...]:
