@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import threading
 import time
 from base64 import b64encode
@@ -162,6 +163,33 @@ def test_r13_images_and_layers_of_another_repositorys_builds_are_not_found(image
         build(on_top, "own", 1)
 
     assert isinstance(build(on_top, "foreign", 2), ImageFailure)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["dir:{dir}", "oci:{oci}", "containers-storage:[{store}]{name}"],
+    ids=["folder", "layout", "store"],
+)
+def test_r13_a_build_begins_with_no_image_that_lies_on_this_machine(images, registry, tmp_path, place):
+    """Named by its place, each of them is there for buildah to read."""
+    text = "FROM scratch\nCOPY train.py /\n"
+    built(images.build(order(tmp_path, registry, text, tag="theirs", owner=3)))
+    name, theirs = f"{registry}/ml/trainer:theirs", images.root / "3" / "storage"
+    for kind in ("dir", "oci"):
+        push = ["buildah", "--root", str(theirs), "--runroot", str(tmp_path / "run"), "push", name]
+        subprocess.run([*push, f"{kind}:{tmp_path / kind}"], check=True, capture_output=True)
+    driver = "overlay" if (theirs / "overlay-images").is_dir() else "vfs"
+    found = place.format(
+        dir=tmp_path / "dir",
+        oci=tmp_path / "oci",
+        store=f"{driver}@{theirs}+{tmp_path / 'run'}",
+        name=name,
+    )
+
+    answer = images.build(order(tmp_path, registry, f"FROM {found}\nCOPY Dockerfile /\n", owner=4))
+
+    assert isinstance(answer, ImageFailure)
+    assert "rejected by policy" in answer.summary
 
 
 def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, registry, tmp_path):

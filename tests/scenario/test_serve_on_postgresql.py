@@ -32,7 +32,9 @@ def test_a_bot_outlives_its_database_and_is_the_only_one_that_keeps_runs_on_its_
         world.done("ada", pull, '/lock production --reason "stock-taking"')
 
         postgres.stop()
-        assert httpx.get(f"http://127.0.0.1:{world.environment['KFOPS_PORT']}/readyz").status_code == 503
+        told = httpx.get(f"http://127.0.0.1:{world.environment['KFOPS_PORT']}/readyz")
+        assert told.status_code == 503
+        assert told.json()["problems"] == ["the ledger does not answer; the bot's log says why"]
         asked = world.say("ada", pull, "/unlock production")  # its webhook waits for the database
         postgres.start()
 

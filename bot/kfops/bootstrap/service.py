@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from kfops.adapters.sql.ledger import SqlLedger
 from kfops.adapters.system_clock import SystemClock
 from kfops.bootstrap import engines, keeping, machine, outside, replicas
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from kfops.settings import Settings
 
 SETTLING_S = 60
+log = structlog.get_logger("kfops")
 
 
 def policy(settings: Settings) -> Policy:
@@ -138,11 +141,13 @@ def serve(settings: Settings) -> None:
 
 
 def _problems(book: SqlLedger, clocks: Clocks) -> list[str]:
+    """Anybody who reaches the port may read these: what the database said, with its address, is for the log."""
     try:
         book.next_due()
         problem = clocks.problem()
     except Unavailable as error:
-        return [str(error)]
+        log.warning("not ready", error=str(error))
+        return ["the ledger does not answer; the bot's log says why"]
     return [problem] if problem else []
 
 

@@ -35,6 +35,17 @@ _LONGEST_LINE = 2_000
 _LARGEST_DOCKERFILE = 1 << 20
 _PUSH_S = 600.0
 _GRACE_S = 5.0
+# What a build may begin with: an image of a registry, or one that was pulled into this owner's store. Not a folder or an
+# archive of this machine, nor another owner's store by its place. In the form of containers-policy.json(5).
+_ACCEPTED = [{"type": "insecureAcceptAnything"}]
+
+
+def _sources(store: Path) -> dict[str, object]:
+    own = {f"[{store}]": _ACCEPTED}
+    return {
+        "default": [{"type": "reject"}],
+        "transports": {"docker": {"": _ACCEPTED}, "containers-storage": own},
+    }
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,10 @@ class BuildahImages:
         with tempfile.TemporaryDirectory(prefix="kfops-image-") as folder:
             name = f"{order.repository}:{order.tag}"
             store = self.root.absolute() / str(order.owner) / "storage"
-            built = self._run(build_words(order, name), Path(folder), store, order.timeout_s)
+            sources = Path(folder) / "sources.json"
+            sources.write_text(json.dumps(_sources(store)))
+            words = build_words(order, name, f"--signature-policy={sources}")
+            built = self._run(words, Path(folder), store, order.timeout_s)
             if built is not None:
                 return built
             digest = Path(folder) / "digest"
@@ -124,13 +138,14 @@ def _alone() -> list[str]:
     return [program, "--mount", "--propagation", "private", "--"] if program else []
 
 
-def build_words(order: ImageOrder, name: str) -> list[str]:
+def build_words(order: ImageOrder, name: str, *more: str) -> list[str]:
     """What comes after `buildah` and the places where it keeps things."""
     context = order.source_dir / order.context
     return [
         *("bud", "--isolation", "chroot", "--format", "oci", "--layers", "--force-rm"),
         *("--label", f"org.opencontainers.image.revision={order.tag}"),
         *("--timestamp", "0"),  # the same files make the same digest
+        *more,
         *("--file", str(context / order.dockerfile), "--tag", name, str(context)),
     ]
 
