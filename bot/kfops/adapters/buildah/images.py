@@ -35,17 +35,6 @@ _LONGEST_LINE = 2_000
 _LARGEST_DOCKERFILE = 1 << 20
 _PUSH_S = 600.0
 _GRACE_S = 5.0
-# What a build may begin with: an image of a registry, or one that was pulled into this owner's store. Not a folder or an
-# archive of this machine, nor another owner's store by its place. In the form of containers-policy.json(5).
-_ACCEPTED = [{"type": "insecureAcceptAnything"}]
-
-
-def _sources(store: Path) -> dict[str, object]:
-    own = {f"[{store}]": _ACCEPTED}
-    return {
-        "default": [{"type": "reject"}],
-        "transports": {"docker": {"": _ACCEPTED}, "containers-storage": own},
-    }
 
 
 @dataclass(frozen=True)
@@ -136,6 +125,15 @@ def _alone() -> list[str]:
     """What gives buildah a mount namespace of its own: however it ends, no mount of its layers stays behind."""
     program = shutil.which("unshare")
     return [program, "--mount", "--propagation", "private", "--"] if program else []
+
+
+def _sources(store: Path) -> dict[str, object]:
+    """What a build may begin with: an image of a registry, also one that this owner's `store` has already. Not a folder
+    or an archive of this machine, nor another owner's store by its place. In the form of containers-policy.json(5).
+    """
+    accepted = [{"type": "insecureAcceptAnything"}]
+    transports = {"docker": {"": accepted}, "containers-storage": {f"[{store}]": accepted}}
+    return {"default": [{"type": "reject"}], "transports": transports}
 
 
 def build_words(order: ImageOrder, name: str, *more: str) -> list[str]:
