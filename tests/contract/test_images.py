@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from base64 import b64encode
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -20,13 +21,16 @@ from tests.support.servers.registry import running
 
 from kfops.adapters.buildah.images import BuildahImages
 from kfops.adapters.local.pipelines.compiling import Compiler
-from kfops.adapters.local.sandbox import NoSandbox
+from kfops.adapters.local.sandbox import NoSandbox, probe
+from kfops.bootstrap import machine
+from kfops.bootstrap.problem import SettingsProblem
 from kfops.domain.package import Package
 from kfops.domain.package_ir import read_package
 from kfops.domain.package_policy import Allowed
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.images import ImageBuilt, ImageFailure, ImageOrder
 from kfops.ports.pipelines import CompileOrder
+from kfops.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("images")
 WHY = "no buildah here, or no root to run it: Debian's package buildah has it; .ci/run installs it"
@@ -36,7 +40,10 @@ WHY = "no buildah here, or no root to run it: Debian's package buildah has it; .
 def images(tmp_path_factory):
     if shutil.which("buildah") is None or os.geteuid() != 0:
         pytest.skip(WHY)
-    return BuildahImages(tmp_path_factory.mktemp("layers"), is_plain=True)
+    found = probe()
+    if isinstance(found, str):
+        pytest.skip(f"no sandbox starts here: {found}")
+    return BuildahImages(tmp_path_factory.mktemp("layers"), is_plain=True, bwrap=found.bwrap)
 
 
 @pytest.fixture(scope="module")
@@ -186,21 +193,70 @@ def test_r13_a_build_begins_with_no_image_that_lies_on_this_machine(images, regi
         name=name,
     )
 
-    answer = images.build(order(tmp_path, registry, f"FROM {found}\nCOPY Dockerfile /\n", owner=4))
-
+    ours = order(tmp_path, registry, f"FROM {found}\nCOPY Dockerfile /\n", owner=4)
+    assert isinstance(images.build(ours), ImageFailure)
+    answer = replace(images, bwrap=None).build(ours)
     assert isinstance(answer, ImageFailure)
     assert "rejected by policy" in answer.summary
 
 
-def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, registry, tmp_path):
-    rootfs = tmp_path / "image"
-    rootfs.mkdir()
-    busybox = shutil.which("busybox")
-    if busybox is None:
+@pytest.fixture
+def busybox(tmp_path) -> None:
+    """In the build's context."""
+    program = shutil.which("busybox")
+    if program is None:
         pytest.skip(
             "no static busybox here to make a base image from: Debian's busybox-static; .ci/run installs it"
         )
-    shutil.copy(busybox, rootfs / "busybox")
+    (tmp_path / "image").mkdir()
+    shutil.copy(program, tmp_path / "image" / "busybox")
+
+
+@pytest.mark.usefixtures("busybox")
+def test_r11_a_dockerfile_that_mounts_the_machine_by_a_link_sees_the_system_and_none_of_its_files(
+    images, registry, tmp_path
+):
+    (tmp_path / "secret").write_text("of the bot's\n")
+    sh = '"/bin/busybox", "sh", "-c"'
+    text = (
+        "FROM scratch AS base\nCOPY busybox /bin/busybox\n"
+        'FROM base AS link\nRUN ["/bin/busybox", "ln", "-s", "/", "/link"]\n'
+        "FROM base\n"
+        f'RUN --mount=type=bind,from=link,source=/link,target=/all [{sh}, "test ! -e /all{tmp_path}/secret"]\n'
+        f'RUN [{sh}, "test ! -e /proc/{os.getpid()}"]\n'
+        f'RUN [{sh}, "test -z \\"$(/bin/busybox find /dev -type b)\\""]\n'
+    )
+
+    built(images.build(order(tmp_path, registry, text, tag="link")))
+
+
+def test_r11_builds_are_confined_unless_the_operator_wants_no_sandbox(images, tmp_path, monkeypatch):
+    def chosen(**more: object) -> BuildahImages:
+        return machine.images(Settings(data_dir=tmp_path, images="buildah", **more))
+
+    assert chosen().bwrap == images.bwrap
+    assert chosen(sandbox="none").bwrap is None
+
+    monkeypatch.setattr("kfops.adapters.local.sandbox.probe", lambda: "bubblewrap is not there")
+    with pytest.raises(
+        SettingsProblem, match="KFOPS_IMAGES=buildah builds in a sandbox, and bubblewrap is not"
+    ):
+        chosen()
+
+
+def test_without_a_sandbox_an_image_is_built_all_the_same(images, registry, tmp_path):
+    text = "FROM scratch\nCOPY train.py /\n"
+
+    inside, outside = (
+        built(one.build(order(tmp_path, registry, text, tag="where", owner=owner)))
+        for one, owner in ((images, 5), (replace(images, bwrap=None), 6))
+    )
+
+    assert inside.reference == outside.reference
+
+
+@pytest.mark.usefixtures("busybox")
+def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(images, registry, tmp_path):
     text = 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "sleep", "4711"]\n'
     began = time.monotonic()
     answer = images.build(order(tmp_path, registry, text, tag="slow", timeout_s=3.0))

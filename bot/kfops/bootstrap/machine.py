@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from kfops.adapters.system_clock import SystemClock
 from kfops.bootstrap.problem import SettingsProblem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kfops.adapters.local.confinement import Confinement
     from kfops.adapters.local.environments.adapter import LocalEnvironments
     from kfops.adapters.local.pipelines.adapter import LocalPipelines
@@ -126,4 +129,19 @@ def images(settings: Settings) -> Images | None:
         settings.data_dir / "images",
         is_plain=settings.registry_plain,
         credentials=(settings.registry_user, secret) if settings.registry_user else None,
+        bwrap=_bubblewrap(settings),
     )
+
+
+def _bubblewrap(settings: Settings) -> Path | None:
+    """For builds of images, which root alone can make in one."""
+    from kfops.adapters.local.sandbox import probe
+
+    if settings.sandbox == "none" or os.geteuid() != 0:
+        return None
+    found = probe()
+    if isinstance(found, str):
+        raise SettingsProblem(
+            f"KFOPS_IMAGES=buildah builds in a sandbox, and {found}. Install bubblewrap, or set KFOPS_IMAGES=kubernetes"
+        )
+    return found.bwrap

@@ -1,7 +1,8 @@
 """Images built with buildah on this machine and pushed by digest.
 
-Chroot isolation confines files and rights, not the network and not other processes: a Dockerfile's RUN lines are for
-repositories that the operator calls trusted, never for forks. The gate sees to it before anything comes here.
+A Dockerfile's RUN lines are for repositories that the operator calls trusted, never for forks: the gate sees to it before
+anything comes here. They have the network, and root's rights over what `walls` leaves: chroot isolation alone gives them
+this machine's devices and processes, and a mount by a link of theirs may lead to any of its files (CVE-2024-1753).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import tempfile
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from kfops.adapters.buildah.registry import digest_of, place
+from kfops.adapters.buildah.walls import walls
 from kfops.ports.errors import Refused, Unavailable
 from kfops.ports.images import ImageBuilt, ImageFailure, ImageOrder
 
@@ -41,12 +44,15 @@ _GRACE_S = 5.0
 class BuildahImages:
     """The port `Images`. `root` keeps each owner's layers between builds. `is_plain`: registries on this machine speak no TLS.
 
-    `credentials`: (user, password) of the registry, for pushing; no step of a build runs while they are at hand.
+    `credentials`: (user, password) of the registry, for pushing; no step of a build runs while they are at hand. `bwrap`:
+    bubblewrap's program; None where the operator wants no sandbox, or the bot is not root: buildah makes a user namespace
+    of its own then, which cannot be made within another's.
     """
 
     root: Path
     is_plain: bool = False
     credentials: tuple[str, str] | None = None
+    bwrap: Path | None = None
 
     def find(self, repository: str, tag: str) -> str | None:
         digest = digest_of(repository, tag, is_plain=self.is_plain, credentials=self.credentials)
@@ -66,7 +72,7 @@ class BuildahImages:
             sources = Path(folder) / "sources.json"
             sources.write_text(json.dumps(_sources(store)))
             words = build_words(order, name, f"--signature-policy={sources}")
-            built = self._run(words, Path(folder), store, order.timeout_s)
+            built = self._run(words, Path(folder), store, order.timeout_s, order.source_dir / order.context)
             if built is not None:
                 return built
             digest = Path(folder) / "digest"
@@ -77,18 +83,26 @@ class BuildahImages:
             reference = f"{order.repository}@{digest.read_text().strip()}"
         return ImageBuilt(reference, round(time.monotonic() - began, 1))
 
-    def _run(self, words: list[str], folder: Path, store: Path, timeout_s: float) -> ImageFailure | None:
+    def _run(
+        self, words: list[str], folder: Path, store: Path, timeout_s: float, *read: Path
+    ) -> ImageFailure | None:
         """None when it went well. It and all that it started end within the time."""
         program = shutil.which("buildah")
         if program is None:
             raise Refused(
                 "there is no buildah here", fix="install Debian's package buildah, or set KFOPS_IMAGES=none"
             )
-        store.parent.mkdir(parents=True, exist_ok=True)
+        store.mkdir(parents=True, exist_ok=True)
+        around = _alone() if self.bwrap is None else walls(self.bwrap, read, (store, folder))
         places = ["--root", str(store), "--runroot", str(folder / "run")]
         process = subprocess.Popen(
-            [*_alone(), program, *places, *words],
-            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(folder), "LC_ALL": "C.UTF-8"},
+            [*around, program, *places, *words],
+            env={
+                "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+                "HOME": str(folder),
+                "TMPDIR": str(folder),
+                "LC_ALL": "C.UTF-8",
+            },
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -102,7 +116,7 @@ class BuildahImages:
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            _end(process)
+            _end(process, reader)
             return ImageFailure(f"it took longer than {timeout_s:g} s", "\n".join(tail))
         finally:
             reader.join(_GRACE_S)
@@ -182,14 +196,12 @@ def failure_of(code: int, tail: tuple[str, ...]) -> ImageFailure:
     return ImageFailure(f"{step}: {why}" if step else why, "\n".join(tail))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
+    """It ends when nobody writes any more: what stands around buildah may end before it has tidied up."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
-            process.wait(_GRACE_S)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        else:
-            return
+        reader.join(_GRACE_S)
+        if not reader.is_alive():
+            break
+    process.wait(_GRACE_S)
