@@ -66,15 +66,17 @@ class BuildahImages:
         if problem:
             return ImageFailure(problem)
         began = time.monotonic()
+        name = f"{order.repository}:{order.tag}"
+        store = self.root.absolute() / str(order.owner) / "storage"
         with tempfile.TemporaryDirectory(prefix="kfops-image-") as folder:
-            name = f"{order.repository}:{order.tag}"
-            store = self.root.absolute() / str(order.owner) / "storage"
             sources = Path(folder) / "sources.json"
             sources.write_text(json.dumps(_sources(store)))
             words = build_words(order, name, f"--signature-policy={sources}")
             built = self._run(words, Path(folder), store, order.timeout_s, order.source_dir / order.context)
             if built is not None:
                 return built
+        # A folder of its own: no step of the build has had it as its home.
+        with tempfile.TemporaryDirectory(prefix="kfops-image-") as folder:
             digest = Path(folder) / "digest"
             push = ["push", f"--digestfile={digest}", *self._registry(order.repository, Path(folder)), name]
             pushed = self._run(push, Path(folder), store, _PUSH_S)
@@ -197,11 +199,11 @@ def failure_of(code: int, tail: tuple[str, ...]) -> ImageFailure:
 
 
 def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
-    """It ends when nobody writes any more: what stands around buildah may end before it has tidied up."""
+    """Over when nobody writes any more: what stands around buildah may end before that has tidied up."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, sign)
+            process.wait(_GRACE_S)
         reader.join(_GRACE_S)
-        if not reader.is_alive():
-            break
-    process.wait(_GRACE_S)
+        if process.poll() is not None and not reader.is_alive():
+            return

@@ -9,17 +9,17 @@ from kfops.adapters.local.sandbox_places import bind, system
 
 # For names of hosts and users, certificates, and how buildah is set up; not the bot's settings, which lie here too.
 _ETC = (
-    *(
-        "alternatives",
-        "ca-certificates",
-        "containers",
-        "group",
-        "hosts",
-        "localtime",
-        "nsswitch.conf",
-        "passwd",
-    ),
-    *("pki", "resolv.conf", "ssl"),
+    "alternatives",
+    "ca-certificates",
+    "containers",
+    "group",
+    "hosts",
+    "localtime",
+    "nsswitch.conf",
+    "passwd",
+    "pki",
+    "resolv.conf",
+    "ssl",
 )
 
 
