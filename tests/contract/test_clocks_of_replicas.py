@@ -85,7 +85,7 @@ def asked(ledger: SqlLedger, comment: int) -> None:
 @pytest.mark.parametrize("ahead", [timedelta(seconds=40), timedelta(seconds=-40)])
 def test_r14_a_replica_whose_clock_is_off_claims_nothing_until_it_is_right(ledger, replica, capsys, ahead):
     replica.clock.ahead = ahead
-    assert _within(5, lambda: not replica.clocks.agree())
+    assert _within(20, lambda: not replica.clocks.agree())
     asked(ledger, 1)
     held = ledger.claim("a", SystemClock().now(), LEASE)
     assert held is not None
@@ -94,7 +94,7 @@ def test_r14_a_replica_whose_clock_is_off_claims_nothing_until_it_is_right(ledge
     assert f"{ahead.total_seconds():.0f} s ahead of the database's" in replica.clocks.problem()
 
     replica.clock.ahead = timedelta(seconds=2)
-    assert replica.works_within(5, 1)
+    assert replica.works_within(20, 1)
     assert [one.subject.comment_id for one in replica.worked] == [2]
     found = ledger.operation(held.id)
     assert found is not None
