@@ -37,6 +37,7 @@ ATTACKS = [
     "@<script>alert(1)</script>",
     "<meta http-equiv=refresh content=0>",
     '<base href="http://evil.example/">',
+    "<details><![x](javascript:alert(1))",
 ]
 
 

@@ -109,6 +109,10 @@ class _Sieve(HTMLParser):
             self._out.append(f"</{last}>")
         self._out.append(f"</{tag}>")
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: ARG002 - the library's
+        """`<![…` is a comment to browsers; this parser fails at words in it that it does not know."""
+        return self.parse_bogus_comment(i)
+
     def handle_data(self, data: str) -> None:
         if not self._silent:
             self._out.append(escape(data))
