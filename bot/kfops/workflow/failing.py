@@ -90,8 +90,7 @@ def later(context: Context, error: Exception) -> Saved:
 def lasted(context: Context) -> timedelta:
     """For how long it has failed in a row."""
     operation = context.operation
-    if (
-        not operation.failures and not operation.defects
-    ):  # the release before leaves the moment of an earlier row
+    # The release before leaves the moment of an earlier row.
+    if not operation.failures and not operation.defects:
         return timedelta(0)
     return context.now - (operation.failing_since or context.now)

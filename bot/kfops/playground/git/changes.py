@@ -29,27 +29,24 @@ def changes(bare: Bare, base: str, head: str) -> tuple[FileChange, ...]:
     listed = bare.run(*arguments, "--raw", "--numstat", "-z", base, head).stdout
     fields = listed.decode(errors="replace").split("\x00")
     patches = _patches(bare.run(*arguments, base, head).stdout.decode(errors="replace"))
-    raw: list[tuple[list[str], str, str | None]] = []
+    raw: list[tuple[str, str, str, str | None]] = []
     position = 0
     while fields[position].startswith(":"):
-        facts = fields[position].split()
-        is_moved = facts[4][0] in "RC"
+        _, _, before, after, status = fields[position].split()
+        letter = status[0]
+        is_moved = letter in "RC"
         previous = fields[position + 1] if is_moved else None
-        raw.append((facts, fields[position + 2 if is_moved else position + 1], previous))
+        path = fields[position + 2 if is_moved else position + 1]
+        raw.append((letter, before if letter == "D" else after, path, previous))
         position += 3 if is_moved else 2
     counts = _counts(fields[position:])
-    return tuple(
-        FileChange(
-            path=path,
-            status=_STATUS.get(facts[4][0], "changed"),
-            additions=counts.get(path, (0, 0))[0],
-            deletions=counts.get(path, (0, 0))[1],
-            sha=facts[2] if facts[4][0] == "D" else facts[3],
-            previous_path=previous,
-            patch=patches[number] if number < len(patches) else None,
-        )
-        for number, (facts, path, previous) in enumerate(raw)
-    )
+    found: list[FileChange] = []
+    for letter, sha, path, previous in raw:
+        added, deleted = counts.get(path, (0, 0))
+        patch = patches[len(found)] if len(found) < len(patches) else None
+        status = _STATUS.get(letter, "changed")
+        found.append(FileChange(path, status, added, deleted, sha, previous, patch))
+    return tuple(found)
 
 
 def _counts(fields: list[str]) -> dict[str, tuple[int, int]]:
